@@ -1,0 +1,1 @@
+//! Payload knowledge and media decisions: key frames, layers, rewriting, allocation, speakers, quality.

@@ -1,4 +1,4 @@
-import { type DisconnectReason, type Room, RoomEvent } from 'livekit-client';
+import { ConnectionState, type DisconnectReason, type Room, RoomEvent } from 'livekit-client';
 import type { CallGrant } from '../api/calls';
 import type { LocalMedia } from '../media/local-media';
 import { Store } from '../util/store';
@@ -66,6 +66,9 @@ export class CallSession extends Store<CallState> {
     this.room.on(RoomEvent.SignalReconnecting, () => this.lost());
     this.room.on(RoomEvent.Reconnecting, () => this.lost());
     this.room.on(RoomEvent.Disconnected, (reason) => this.disconnected(reason));
+    // A page that comes back from the browser's cache, or from a freeze, goes on with its call.
+    window.addEventListener('pageshow', (event) => event.persisted && void this.resume());
+    document.addEventListener('resume', () => void this.resume());
   }
 
   /** Makes or takes a call; `request` asks the server for the grant. */
@@ -88,7 +91,7 @@ export class CallSession extends Store<CallState> {
   /** Rejoins the call that this window was in before its page was reloaded, if any. */
   async resume(): Promise<void> {
     const call = this.saved.load();
-    if (call === null) return;
+    if (call === null || this.room.state !== ConnectionState.Disconnected) return;
     this.attempt++;
     await this.join(call.grant, call.connectedAt);
   }
@@ -138,7 +141,8 @@ export class CallSession extends Store<CallState> {
 
   private refresh(): void {
     const { phase, peer: before, connectedAt } = this.get();
-    if (phase === 'connecting' || !isInCall(phase) || this.room.state !== 'connected') return;
+    if (phase === 'connecting' || !isInCall(phase) || this.room.state !== ConnectionState.Connected)
+      return;
     const participant = findPeer(this.room, this.role);
     const peer = participant === null ? null : describePeer(participant);
     if (peer !== null && connectedAt === null) this.markConnected();
@@ -170,6 +174,8 @@ export class CallSession extends Store<CallState> {
     // While connecting, the rejected connect tells more than this event.
     if (!isInCall(phase) || phase === 'connecting' || phase === 'requesting') return;
     const disconnect = readDisconnect(reason);
+    // Hanging up ends the call before the room is left; without that, the browser put the page away.
+    if (disconnect === 'page-left') return;
     if ('end' in disconnect) void this.finish(disconnect.end);
     else this.fail({ code: disconnect.failure, detail: '', retryAfterSeconds: null });
   }

@@ -1,13 +1,13 @@
 import { DisconnectReason } from 'livekit-client';
 import type { EndReason, FailureCode } from './state';
 
-export type Disconnect = { end: EndReason } | { failure: FailureCode };
+export type Disconnect = { end: EndReason } | { failure: FailureCode } | 'page-left';
 
-/** What a lost room means for the call: it is over, or it failed and may be tried again. */
+/** What a lost room means for the call: it is over, it failed and may be tried again, or only the page went. */
 export function readDisconnect(reason: DisconnectReason | undefined): Disconnect {
   switch (reason) {
     case DisconnectReason.CLIENT_INITIATED:
-      return { end: 'hung-up' };
+      return 'page-left';
     case DisconnectReason.ROOM_DELETED:
     case DisconnectReason.ROOM_CLOSED:
       return { end: 'peer-left' };

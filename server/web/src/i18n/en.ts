@@ -117,7 +117,6 @@ export const en = {
   waitingShoppers: 'Waiting shoppers',
   nobodyWaiting: 'Nobody is waiting.',
   nobodyWaitingHint: 'New calls appear here by themselves.',
-  waitingCount: '{count} waiting',
   newShopper: 'A new shopper is waiting: {name}',
   answer: 'Answer',
   answerName: 'Answer {name}',

@@ -116,7 +116,6 @@ export const fr: Messages = {
   waitingShoppers: 'Clients en attente',
   nobodyWaiting: 'Personne n’attend.',
   nobodyWaitingHint: 'Les nouveaux appels s’affichent ici d’eux-mêmes.',
-  waitingCount: '{count} en attente',
   newShopper: 'Un nouveau client attend : {name}',
   answer: 'Répondre',
   answerName: 'Répondre à {name}',

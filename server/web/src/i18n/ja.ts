@@ -114,7 +114,6 @@ export const ja: Messages = {
   waitingShoppers: 'お待ちのお客様',
   nobodyWaiting: 'お待ちのお客様はいません。',
   nobodyWaitingHint: '新しい通話は自動的に表示されます。',
-  waitingCount: '{count} 人がお待ちです',
   newShopper: '新しいお客様がお待ちです：{name}',
   answer: '応答',
   answerName: '{name}に応答',

@@ -11,7 +11,7 @@ const chime = new Chime();
 
 export function DeskApp() {
   const t = useMessages();
-  const [agent, setAgent] = useState(saved.load);
+  const [agent, setAgent] = useState(() => saved.load());
   const [refused, setRefused] = useState<string | null>(null);
   const [lastName, setLastName] = useState('');
   useEffect(() => {

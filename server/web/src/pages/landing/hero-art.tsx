@@ -25,8 +25,10 @@ export function HeroArt() {
           Paris
         </text>
       </g>
-      <path d="M262 84c44 4 66 30 66 78m0 0-10-13m10 13 11-12" class="art-line" />
-      <path d="M158 316c-44-4-66-30-66-78m0 0-10 13m10-13 11 12" class="art-line" />
+      <path d="M264 96c42 2 62 26 62 70" class="art-line" />
+      <path d="m317 156 9 13 10-13" class="art-arrow" />
+      <path d="M156 304c-42-2-62-26-62-70" class="art-line" />
+      <path d="m84 244 10-13 10 13" class="art-arrow" />
     </svg>
   );
 }

@@ -26,13 +26,15 @@ async def main():
     token = (
         api.AccessToken("devkey", "secret")
         .with_identity("python-guest")
-        .with_grants(api.VideoGrants(room_join=True, room="showroom"))
+        .with_grants(api.VideoGrants(
+            room_join=True, room="showroom"))
         .to_jwt()
     )
     room = rtc.Room()
     await room.connect(URL, token)
-    await room.local_participant.send_text("Bonjour!", topic="lk.chat")
-    print("In room", room.name, "with", list(room.remote_participants))
+    print("Connected to room", room.name)
+    await room.local_participant.send_text(
+        "Bonjour!", topic="lk.chat")
     await room.disconnect()
 
 asyncio.run(main())
@@ -45,13 +47,17 @@ import { dispose, Room } from '@livekit/rtc-node';
 
 const url = '${url}';
 
-const token = new AccessToken('devkey', 'secret', { identity: 'node-guest' });
+const token = new AccessToken('devkey', 'secret', {
+  identity: 'node-guest',
+});
 token.addGrant({ roomJoin: true, room: 'showroom' });
 
 const room = new Room();
 await room.connect(url, await token.toJwt());
-await room.localParticipant.sendText('Bonjour!', { topic: 'lk.chat' });
-console.log('In room', room.name, 'with', [...room.remoteParticipants.keys()]);
+console.log('Connected to room', room.name);
+await room.localParticipant.sendText('Bonjour!', {
+  topic: 'lk.chat',
+});
 await room.disconnect();
 await dispose();
 `;

@@ -23,5 +23,7 @@ test.each([
 test('tells a refused token from an unreachable server and blocked media', () => {
   expect(failureOf(ConnectionError.notAllowed('no', 401)).code).toBe('call-gone');
   expect(failureOf(ConnectionError.serverUnreachable('no')).code).toBe('server-away');
-  expect(failureOf(ConnectionError.timeout('no')).code).toBe('media-blocked');
+  expect(failureOf(ConnectionError.timeout('signal')).code).toBe('server-away');
+  const blocked = ConnectionError.internal('could not establish pc connection');
+  expect(failureOf(blocked).code).toBe('media-blocked');
 });

@@ -38,9 +38,9 @@ function connectionFailure(error: ConnectionError): FailureCode {
   switch (error.reason) {
     case ConnectionErrorReason.NotAllowed:
       return 'call-gone';
-    case ConnectionErrorReason.Timeout:
     case ConnectionErrorReason.InternalError:
-      return 'media-blocked';
+      // The SDK names this case in its message alone.
+      return /establish \w+ connection/i.test(error.message) ? 'media-blocked' : 'server-away';
     default:
       return 'server-away';
   }

@@ -40,6 +40,7 @@ export const en = {
   connecting: 'Connecting…',
   waitingForAgent: 'Waiting for an adviser. Please stay on this page.',
   waitingForShopper: 'Waiting for the shopper to come back…',
+  inCall: 'In a call',
   inCallWith: 'In a call with {name}',
   reconnecting: 'The connection was lost. Reconnecting…',
   peerMissing: '{name} has lost the connection. Waiting a moment…',

@@ -41,6 +41,7 @@ export const fr: Messages = {
   connecting: 'Connexion…',
   waitingForAgent: 'Nous cherchons un conseiller. Restez sur cette page.',
   waitingForShopper: 'En attente du retour du client…',
+  inCall: 'En communication',
   inCallWith: 'En communication avec {name}',
   reconnecting: 'La connexion est perdue. Reconnexion…',
   peerMissing: '{name} a perdu la connexion. Un instant…',

@@ -39,6 +39,7 @@ export const ja: Messages = {
   connecting: '接続しています…',
   waitingForAgent: 'スタッフをお呼びしています。このページのままお待ちください。',
   waitingForShopper: 'お客様が戻るのを待っています…',
+  inCall: '通話中',
   inCallWith: '{name}と通話中',
   reconnecting: '接続が切れました。再接続しています…',
   peerMissing: '{name}の接続が切れました。少々お待ちください…',

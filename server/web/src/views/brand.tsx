@@ -10,7 +10,7 @@ export function Brand() {
         />
         <path d="M6 17.500h16.800a3.200 3.200 0 1 1-3 4.300" class="brand-sun" />
       </svg>
-      Tradewind
+      <span class="brand-name">Tradewind</span>
     </span>
   );
 }

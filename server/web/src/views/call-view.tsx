@@ -2,7 +2,6 @@ import type { CallSession } from '../call/call-session';
 import { CallControls } from './call-controls';
 import { CallHeader } from './call-header';
 import { ChatPanel } from './chat-panel';
-import { DeviceProblems } from './device-problems';
 import { Stage } from './stage';
 
 /** A running call, the same for shopper and agent. */
@@ -12,7 +11,6 @@ export function CallView({ session }: { session: CallSession }) {
       <div class="call-main">
         <CallHeader session={session} />
         <Stage session={session} />
-        <DeviceProblems media={session.media} />
         <CallControls session={session} />
       </div>
       <ChatPanel session={session} />

@@ -2,6 +2,7 @@ import type { CallSession } from '../call/call-session';
 import { fill, useMessages } from '../i18n/locale';
 import { useStore } from '../util/store';
 import { Icon } from './icon';
+import { StageNotes } from './stage-notes';
 import { peerWord, phaseText } from './texts';
 import { isMirrored, Video } from './video';
 
@@ -9,7 +10,7 @@ import { isMirrored, Video } from './video';
 export function Stage({ session }: { session: CallSession }) {
   const t = useMessages();
   const state = useStore(session);
-  const { camera, cameraOn } = useStore(session.media);
+  const { camera, cameraOn, problems } = useStore(session.media);
   const { peer, phase } = state;
   const name = peer?.name || peerWord(t, session.role);
   const live = phase === 'connected' || phase === 'reconnecting';
@@ -32,15 +33,7 @@ export function Stage({ session }: { session: CallSession }) {
         </div>
       )}
       {phase === 'reconnecting' && !nothingToSee && <p class="stage-veil">{t.reconnecting}</p>}
-      <div class="stage-notes" aria-live="polite">
-        {phase === 'connected' && peer?.videoPaused && <p class="chip">{t.videoPaused}</p>}
-        {phase === 'connected' && peer && !peer.microphoneOn && (
-          <p class="chip">
-            <Icon name="microphone-off" />
-            {fill(t.peerMuted, { name })}
-          </p>
-        )}
-      </div>
+      <StageNotes peer={phase === 'connected' ? peer : null} name={name} problems={problems} />
       <div class="own-video">
         <Video
           track={cameraOn ? camera : null}

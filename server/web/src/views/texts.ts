@@ -70,7 +70,7 @@ export function phaseText(t: Messages, state: CallState, role: Role): string {
       if (state.peerMissing) return fill(t.peerMissing, { name: peerWord(t, role) });
       return role === 'shopper' ? t.waitingForAgent : t.waitingForShopper;
     case 'connected':
-      return fill(t.inCallWith, { name: state.peer?.name || peerWord(t, role) });
+      return state.peer?.name ? fill(t.inCallWith, { name: state.peer.name }) : t.inCall;
     case 'reconnecting':
       return t.reconnecting;
     default:

@@ -66,7 +66,7 @@ export function CallForm({ session }: { session: CallSession }) {
             >
               {callLanguages.map((language) => (
                 <option key={language} value={language} lang={language}>
-                  {languageName(language)}
+                  {capitalise(languageName(language), language)}
                 </option>
               ))}
             </select>
@@ -79,4 +79,9 @@ export function CallForm({ session }: { session: CallSession }) {
       </form>
     </main>
   );
+}
+
+/** Some languages write their names in lower case, which looks odd in a list of choices. */
+function capitalise(word: string, language: string): string {
+  return word.charAt(0).toLocaleUpperCase(language) + word.slice(1);
 }

@@ -13,6 +13,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rolldownOptions: { input: ['index.html', 'call.html', 'desk.html'] },
   },
-  server: { proxy: { '/v1': server } },
+  server: { proxy: { '/v1': server, '/healthz': server, '/metrics': server } },
   test: { include: ['src/**/*.test.ts'] },
 });

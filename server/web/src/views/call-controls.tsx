@@ -1,4 +1,4 @@
-import { useRef } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import type { CallSession } from '../call/call-session';
 import { useMessages } from '../i18n/locale';
 import { useStore } from '../util/store';
@@ -12,7 +12,7 @@ export function CallControls({ session }: { session: CallSession }) {
   const t = useMessages();
   const { phase, sharingScreen } = useStore(session);
   const { cameraOn, microphoneOn } = useStore(session.media);
-  const dialog = useRef<HTMLDialogElement>(null);
+  const [choosingDevices, setChoosingDevices] = useState(false);
   const media = session.media;
   return (
     <div class="controls" role="toolbar" aria-label={t.callControls}>
@@ -44,7 +44,7 @@ export function CallControls({ session }: { session: CallSession }) {
         testId="devices"
         icon="devices"
         label={t.devices}
-        onClick={() => dialog.current?.showModal()}
+        onClick={() => setChoosingDevices(true)}
       />
       <Control
         testId="hang-up"
@@ -53,7 +53,7 @@ export function CallControls({ session }: { session: CallSession }) {
         danger
         onClick={() => void session.hangUp()}
       />
-      <DevicesDialog media={media} dialog={dialog} />
+      {choosingDevices && <DevicesDialog media={media} onClose={() => setChoosingDevices(false)} />}
     </div>
   );
 }

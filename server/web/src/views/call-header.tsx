@@ -21,7 +21,7 @@ export function CallHeader({ session }: { session: CallSession }) {
           <i />
           <i />
         </span>
-        {phase !== 'requesting' && phase !== 'connecting' && qualityText(t, quality)}
+        {(phase === 'waiting' || phase === 'connected') && qualityText(t, quality)}
       </span>
       {connectedAt !== null && (
         <time class="call-time" data-testid="duration">

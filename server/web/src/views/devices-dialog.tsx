@@ -1,4 +1,4 @@
-import type { RefObject } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { useMessages } from '../i18n/locale';
 import type { LocalMedia } from '../media/local-media';
 import { useStore } from '../util/store';
@@ -9,15 +9,17 @@ import { MicLevel } from './mic-level';
 
 interface DevicesDialogProps {
   media: LocalMedia;
-  dialog: RefObject<HTMLDialogElement | null>;
+  onClose: () => void;
 }
 
 /** Switches devices within a call; Escape closes it. */
-export function DevicesDialog({ media, dialog }: DevicesDialogProps) {
+export function DevicesDialog({ media, onClose }: DevicesDialogProps) {
   const t = useMessages();
   const { microphone, microphoneOn } = useStore(media);
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} class="dialog" aria-label={t.devices}>
+    <dialog ref={dialog} class="dialog" aria-label={t.devices} onClose={onClose}>
       <header class="dialog-header">
         <h2>{t.devices}</h2>
         <button

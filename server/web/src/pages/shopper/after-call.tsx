@@ -15,6 +15,7 @@ export function AfterCall({ session }: { session: CallSession }) {
   return (
     <main class="after-call">
       <div class="card">
+        {failure !== null && <h1 class="visually-hidden">{t.callTitle}</h1>}
         <Status phase={phase} error={failure?.code}>
           {failure === null ? (
             <>

@@ -46,13 +46,16 @@ class Ear:
     """Listens to one audio track and keeps its last seconds."""
 
     def __init__(self, track):
+        self.track = track
         self.stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1)
         self.blocks: deque[np.ndarray] = deque(maxlen=3000)
+        self.at = 0.0
         self.task = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         async for event in self.stream:
             self.blocks.append(np.frombuffer(event.frame.data, dtype=np.int16).copy())
+            self.at = time.monotonic()
 
     def forget(self) -> None:
         self.blocks.clear()
@@ -61,7 +64,9 @@ class Ear:
         return np.concatenate(self.blocks) if self.blocks else np.zeros(0, np.int16)
 
     def frequency(self, seconds: float = 0.5) -> float:
-        """The dominant frequency of the newest part; 0 while quiet or too short."""
+        """The dominant frequency of the newest part; 0 while quiet, too short or no longer fed."""
+        if time.monotonic() - self.at > 0.3:
+            return 0.0
         part = self.samples()[-int(RATE * seconds):].astype(np.float64)
         if len(part) < int(RATE * seconds) or level(part) < 200:
             return 0.0
@@ -71,7 +76,7 @@ class Ear:
     def longest_gap(self) -> float:
         """Seconds of the longest run of 10 ms windows that carry less than a fifth of the usual
         level. The decoder hides short losses by stretching the tone, so this sees only losses
-        that it could not hide; concealed_share() of the track's statistics tells the rest."""
+        that it could not hide; lost_packets() of the track's statistics tells the rest."""
         samples = self.samples().astype(np.float64)
         windows = samples[: len(samples) // 480 * 480].reshape(-1, 480)
         levels = np.sqrt((windows ** 2).mean(axis=1))
@@ -87,6 +92,7 @@ class Eye:
     """Watches one video track and keeps what its newest frame looked like."""
 
     def __init__(self, track):
+        self.track = track
         self.stream = rtc.VideoStream(track, capacity=1, format=rtc.VideoBufferType.RGBA)
         self.frames = 0
         self.size = (0, 0)
@@ -118,10 +124,12 @@ class Peer:
         self.events: list[tuple] = []
         self.ears: dict[tuple[str, str], Ear] = {}
         self.eyes: dict[tuple[str, str], Eye] = {}
+        self.past: list[Ear | Eye] = []
         self.tasks: list[asyncio.Task] = []
         for event in EVENTS:
             self.room.on(event, self._recorder(event))
         self.room.on("track_subscribed", self._attach)
+        self.room.on("track_unsubscribed", self._detach)
 
     def _recorder(self, event: str):
         return lambda *values: self.events.append((event, *values))
@@ -132,6 +140,12 @@ class Peer:
             self.ears[key] = Ear(track)
         else:
             self.eyes[key] = Eye(track)
+
+    def _detach(self, track, publication, participant) -> None:
+        key = (participant.identity, publication.name)
+        for senses in (self.ears, self.eyes):
+            if key in senses and senses[key].track.sid == track.sid:
+                self.past.append(senses.pop(key))
 
     async def connect(self, *, url: str = "", token: str = "", v0: bool = False,
                       options: dict | None = None, **grants) -> None:
@@ -145,7 +159,7 @@ class Peer:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.room.isconnected():
             await self.room.disconnect()
-        for sense in [*self.ears.values(), *self.eyes.values()]:
+        for sense in [*self.ears.values(), *self.eyes.values(), *self.past]:
             sense.task.cancel()
             await sense.stream.aclose()
 
@@ -218,31 +232,34 @@ class Peer:
     # What this client perceives of others.
 
     async def hears(self, identity: str, hertz: float, name: str = "voice", seconds: float = 10) -> Ear:
-        key = (identity, name)
-        ear = await until(lambda: self.ears.get(key), f"{self.identity} subscribes {key}", seconds)
-        await until(lambda: abs(ear.frequency() - hertz) < 12,
-                    f"{self.identity} hears {hertz} Hz of {identity}", seconds)
-        return ear
+        def heard() -> Ear | None:
+            ear = self.ears.get((identity, name))
+            return ear if ear and abs(ear.frequency() - hertz) < 12 else None
+
+        return await until(heard, f"{self.identity} hears {hertz} Hz of {identity}", seconds)
 
     async def sees(self, identity: str, colour: str, name: str = "picture", seconds: float = 15) -> Eye:
-        key = (identity, name)
-        eye = await until(lambda: self.eyes.get(key), f"{self.identity} subscribes {key}", seconds)
+        def seen() -> Eye | None:
+            eye = self.eyes.get((identity, name))
+            return eye if eye and eye.shows(colour) else None
+
         try:
-            await until(lambda: eye.shows(colour), "the colour", seconds)
+            return await until(seen, "the colour", seconds)
         except AssertionError:
-            raise AssertionError(f"{self.identity} must see {identity} in {COLOURS[colour]} but has "
-                                 f"{eye.frames} frames, the last {eye.colour}") from None
-        return eye
+            eye = self.eyes.get((identity, name))
+            state = f"{eye.frames} frames, the last {eye.colour}" if eye else "no such track"
+            raise AssertionError(
+                f"{self.identity} must see {identity} in {COLOURS[colour]} but has {state}") from None
 
     async def sees_growth(self, eye: Eye, frames: int = 5, seconds: float = 5) -> None:
         start = eye.frames
         await until(lambda: eye.frames >= start + frames, f"{self.identity} gets new frames", seconds)
 
 
-async def concealed_share(track) -> float:
-    """Share of played samples that the decoder had to make up with sound (0..1)."""
+async def lost_packets(track) -> tuple[int, int]:
+    """Packets of the received track that never came, and those that did."""
     for entry in await track.get_stats():
         if entry.WhichOneof("stats") == "inbound_rtp":
-            audio = entry.inbound_rtp.inbound
-            return audio.concealed_samples / max(1, audio.total_samples_received)
-    return 1.0
+            received = entry.inbound_rtp.received
+            return received.packets_lost, received.packets_received
+    raise AssertionError("no statistics of a received stream")

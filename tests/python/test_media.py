@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 from livekit import rtc
-from peer import level, never, until
+from peer import Eye, level, never, until
+
+
+async def never_grows(eye: Eye) -> None:
+    start = eye.frames
+    await never(lambda: eye.frames > start, "a frame came")
 
 
 @pytest.mark.parametrize("v0", [False, True], ids=["v1", "v0"])
@@ -130,13 +135,13 @@ async def test_subscriber_chooses_a_lower_layer_and_comes_back(join):
 
 async def test_two_subscribers_hold_different_layers_of_one_track(join):
     ann, bob, eve = await join("ann"), await join("bob"), await join("eve")
-    await ann.show("green")
+    await ann.show("green", width=1280, height=720)
     wide, small = await bob.sees("ann", "green"), await eve.sees("ann", "green")
     eve.publication("ann", "picture").set_video_quality(rtc.VideoQuality.VIDEO_QUALITY_LOW)
     await until(lambda: small.size == (320, 180), "eve has the small layer")
-    await until(lambda: wide.size == (640, 360), "bob has the large layer", 20)
+    await until(lambda: wide.size == (1280, 720), "bob has the large layer", 25)
     await asyncio.gather(bob.sees_growth(wide), eve.sees_growth(small))
-    assert (small.size, wide.size) == ((320, 180), (640, 360))
+    assert (small.size, wide.size) == ((320, 180), (1280, 720))
 
 
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
@@ -155,9 +160,8 @@ async def test_subscription_off_and_on(join):
     publication = bob.publication("ann", "picture")
     publication.set_subscribed(False)
     await until(lambda: bob.told("track_unsubscribed"), "the track is taken away")
-    before = eye.frames
     await asyncio.sleep(0.5)
-    assert eye.frames <= before + 2
+    await never_grows(eye)
     bob.eyes.clear()
     publication.set_subscribed(True)
     await bob.sees("ann", "red")
@@ -182,9 +186,10 @@ async def test_publisher_can_bar_a_subscriber(join):
     allowed = rtc.ParticipantTrackPermission(participant_identity="bob", allow_all=True)
     ann.local.set_track_subscription_permissions(
         allow_all_participants=False, participant_permissions=[allowed])
-    await until(lambda: eve.told("track_unsubscribed"), "eve loses the track")
-    bob.ears["ann", "voice"].forget()
+    await until(lambda: eve.ears["ann", "voice"].frequency() == 0.0, "eve hears nothing any more")
     await bob.hears("ann", 440)
+    ann.local.set_track_subscription_permissions(allow_all_participants=True)
+    await eve.hears("ann", 440)
     assert not bob.told("track_unsubscribed")
 
 
@@ -199,8 +204,8 @@ async def test_encrypted_media_passes_with_the_key_only(join):
     await asyncio.gather(bob.hears("ann", 440), bob.sees("ann", "green"))
     assert bob.publication("ann", "voice").encryption_type == rtc.EncryptionType.GCM
     ear = await until(lambda: eve.ears.get(("ann", "voice")), "eve gets the sealed track")
-    await asyncio.sleep(1)
-    assert ear.frequency() == 0.0 and level(ear.samples()) < 200
+    await asyncio.sleep(2)
+    assert level(ear.samples()[-24_000:]) < 200, "eve hears sound without the key"
     assert not eve.eyes["ann", "picture"].shows("green")
 
 

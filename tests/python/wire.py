@@ -28,6 +28,10 @@ class Cable:
     def cut(self) -> None:
         """Breaks every connection and refuses new ones until mended."""
         self.open = False
+        self.snap()
+
+    def snap(self) -> None:
+        """Breaks every connection; new ones are let through."""
         for writer in list(self.pairs):
             writer.transport.abort()
         self.pairs.clear()

@@ -15,13 +15,13 @@ def hooks():
 
 
 @pytest.fixture(scope="session")
-def server(hooks):
+def server(request):
     found = running_server()
     if found:
         yield found
         return
     try:
-        started = start_server(hooks.port)
+        started = start_server(request.getfixturevalue("hooks").port)
     except RuntimeError as reason:
         pytest.exit(str(reason), returncode=2)
     yield started

@@ -97,6 +97,13 @@ async def test_simulated_failures_end_in_working_media(join, scenario, v0):
     await works_again(ann, bob)
 
 
+async def test_a_closing_server_says_so(join):
+    ann = await join("ann")
+    await ann.room.simulate_scenario(rtc.SimulateScenarioKind.Value("SIMULATE_SERVER_LEAVE"))
+    await until(lambda: ann.told("disconnected"), "ann is out")
+    assert ann.told("disconnected")[0][0] == rtc.DisconnectReason.SERVER_SHUTDOWN
+
+
 async def test_a_client_that_vanishes_is_missed(join, cable):
     """Nothing is said on the cable any more; only the missing media tells."""
     watcher, gone = await join("watcher"), await join("gone", url=cable.url)

@@ -69,6 +69,7 @@ class HookReceiver:
     """Keeps every webhook; rooms named flaky-* are answered 500 once for each event."""
 
     def __init__(self, port: int = 0):
+        self.fixed = port != 0
         self.posts: list[dict] = []
         self.refused: set[str] = set()
         receiver = self

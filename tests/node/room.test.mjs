@@ -14,7 +14,7 @@ let room;
 let peers;
 
 before(async () => { server = await startServer(); });
-after(async () => { await server.stop(); await dispose(); });
+after(async () => { await server?.stop(); await dispose(); });
 beforeEach(() => { room = `node-${randomUUID()}`; peers = []; });
 afterEach(() => Promise.all(peers.map((peer) => peer.leave())));
 

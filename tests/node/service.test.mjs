@@ -28,7 +28,7 @@ before(async () => {
   rooms = new RoomServiceClient(server.http, server.key, server.secret);
 });
 after(async () => {
-  await server.stop();
+  await server?.stop();
   hooks.closeAllConnections();
   hooks.close();
   await dispose();

@@ -72,8 +72,8 @@ export class Server {
   }
 }
 
-/** `advertise` is the address told to clients for UDP and TCP media. */
-export async function startServer({ hookPort = 9, extra = '' } = {}) {
+/** Its webhooks go to `hookPort`; the default is the discard port, where nobody listens. */
+export async function startServer({ hookPort = 9 } = {}) {
   const { LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, TRADEWIND_BIN } = process.env;
   if (LIVEKIT_URL) {
     return new Server(LIVEKIT_URL.replace(/\/$/, ''), LIVEKIT_API_KEY ?? KEY, LIVEKIT_API_SECRET ?? SECRET);
@@ -101,7 +101,7 @@ pages:
 webhook:
   urls: ["http://127.0.0.1:${hookPort}/hook"]
   api_key: ${KEY}
-${extra}`);
+`);
   const log = path.join(folder, 'server.log');
   const out = fs.openSync(log, 'w');
   const server = new Server(`ws://127.0.0.1:${http}`, KEY, SECRET);

@@ -7,7 +7,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ http:
 rtc:
   udp_port: {udp}
   tcp_port: {tcp}
-  advertise: ["{advertise}"]
+  advertise: ["127.0.0.1"]
   shards: 1
 keys:
   {key}: "{secret}"
@@ -51,7 +51,6 @@ class Server:
     ready_url: str = ""
     process: subprocess.Popen | None = None
     log: Path | None = None
-    files: list = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -90,7 +89,7 @@ def running_server() -> Server | None:
     return Server(url.rstrip("/"), key, os.environ.get("LIVEKIT_API_SECRET", SECRET))
 
 
-def start_server(hook_port: int, advertise: str = "127.0.0.1") -> Server:
+def start_server(hook_port: int) -> Server:
     binary = os.environ.get("TRADEWIND_BIN")
     if not binary:
         raise RuntimeError("set TRADEWIND_BIN to the server binary, or LIVEKIT_URL to a running one")
@@ -99,7 +98,7 @@ def start_server(hook_port: int, advertise: str = "127.0.0.1") -> Server:
     config = folder / "config.yaml"
     config.write_text(CONFIG.format(
         http=http, metrics=metrics, udp=free_port(socket.SOCK_DGRAM), tcp=free_port(),
-        hook=hook_port, advertise=advertise, key=KEY, secret=SECRET))
+        hook=hook_port, key=KEY, secret=SECRET))
     log = folder / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen([binary, "serve", "--config", str(config)],

@@ -103,7 +103,7 @@ fn the_same_identity_ends_the_older_session() {
         .client(agent)
         .participants
         .values()
-        .filter(|p| p.state != ParticipantState::Disconnected)
+        .filter(|p| p.identity.as_str() == "shopper" && p.state != ParticipantState::Disconnected)
         .map(|p| p.sid.clone())
         .collect();
     assert_eq!(known, [sid], "the agent knows only the newer one");

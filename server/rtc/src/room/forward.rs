@@ -86,8 +86,7 @@ impl Room {
         if !source.params.is_some_and(|params| carries(&params, payload_type)) {
             let params = participant.publisher.payload_params(payload_type)?;
             source.params = Some(params);
-            source.codec = Codec::from_mime(&format!("{}/{}", mime_type(track.info.kind), params.spec().codec))
-                .unwrap_or(source.codec);
+            source.codec = codec_of(&params);
         }
         let params = source.params?;
         if let Some(encoding) = source.encodings.get_mut(route.encoding) {
@@ -103,7 +102,8 @@ impl Room {
             ),
             None => now,
         };
-        let mut incoming = Incoming { captured, info: PayloadInfo::default(), descriptor: None, params };
+        let info = payload::inspect(source.codec, &packet.payload);
+        let mut incoming = Incoming { captured, info, descriptor: None, params };
         match track.info.kind {
             TrackKind::Audio => {
                 if let Some(level) = packet.header.ext_vals.audio_level {
@@ -111,9 +111,8 @@ impl Room {
                 }
             }
             TrackKind::Video => {
-                incoming.info = payload::inspect(source.codec, &packet.payload);
                 if let Some(raw) = packet.header.ext_vals.user_values.get::<RawDescriptor>() {
-                    incoming.descriptor = source.descriptors.read(raw.as_bytes()).ok();
+                    incoming.descriptor = source.descriptors.read(raw.bytes()).ok();
                 }
                 if incoming.info.keyframe || incoming.descriptor.as_ref().is_some_and(|d| d.has_structure) {
                     source.throttle.key_frame_arrived(route.encoding as u8);
@@ -185,7 +184,7 @@ impl Room {
             captured: incoming.captured,
             marker: out.marker,
             keep: !out.discardable,
-            extensions: forwarded_extensions(&packet.header.ext_vals),
+            extensions: forwarded_extensions(&packet.header.ext_vals, out.frame_number),
             payload,
             vp8: out.vp8,
         };
@@ -235,10 +234,16 @@ fn carries(params: &PayloadParams, payload_type: Pt) -> bool {
     params.pt() == payload_type || params.red() == Some(payload_type)
 }
 
-fn mime_type(kind: TrackKind) -> &'static str {
-    match kind {
-        TrackKind::Audio => "audio",
-        TrackKind::Video => "video",
+fn codec_of(params: &PayloadParams) -> Codec {
+    use str0m::format::Codec as Negotiated;
+    match params.spec().codec {
+        Negotiated::Opus => Codec::Opus,
+        Negotiated::Vp8 => Codec::Vp8,
+        Negotiated::Vp9 => Codec::Vp9,
+        Negotiated::H264 => Codec::H264,
+        Negotiated::H265 => Codec::H265,
+        Negotiated::Av1 => Codec::Av1,
+        _ => Codec::Other,
     }
 }
 
@@ -259,7 +264,11 @@ fn map_payload_type(
 }
 
 /// Header extensions that concern the media; those that concern one hop are written anew.
-fn forwarded_extensions(incoming: &ExtensionValues) -> ExtensionValues {
+fn forwarded_extensions(incoming: &ExtensionValues, frame_number: Option<u16>) -> ExtensionValues {
+    let mut user_values = incoming.user_values.clone();
+    if let (Some(number), Some(descriptor)) = (frame_number, incoming.user_values.get::<RawDescriptor>()) {
+        user_values.set(descriptor.with_frame_number(number));
+    }
     ExtensionValues {
         audio_level: incoming.audio_level,
         voice_activity: incoming.voice_activity,
@@ -268,7 +277,7 @@ fn forwarded_extensions(incoming: &ExtensionValues) -> ExtensionValues {
         abs_capture_time: incoming.abs_capture_time,
         play_delay_min: incoming.play_delay_min,
         play_delay_max: incoming.play_delay_max,
-        user_values: incoming.user_values.clone(),
+        user_values,
         ..Default::default()
     }
 }

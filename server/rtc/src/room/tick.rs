@@ -145,7 +145,7 @@ impl Room {
             let level = if track.info.muted { None } else { track.observer.level(now) };
             self.speakers.note(publisher.sid(), level);
         }
-        let changes: Vec<Speaker> = self.speakers.update(now);
+        let changes: Vec<Speaker> = self.speakers.update();
         if !changes.is_empty() {
             for participant in self.participants.values() {
                 cx.send(participant.connection, Event::Speakers(changes.clone()));
@@ -177,7 +177,7 @@ impl Room {
         self.timers.quality = Some(now + QUALITY_EVERY);
         let mut reports = Vec::new();
         for participant in self.participants.values_mut() {
-            if let Some((quality, score)) = participant.scorer.update(now) {
+            if let Some((quality, score)) = participant.scorer.update() {
                 reports.push(QualityReport { participant: participant.info.sid.clone(), quality, score });
             }
         }

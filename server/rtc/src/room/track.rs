@@ -182,9 +182,10 @@ pub(super) fn codecs(add: &AddTrack) -> Vec<TrackCodec> {
         .collect()
 }
 
-/// Reads `vp8` or `video/VP8`.
+/// Reads `vp8` or `video/VP8`; `None` if the name says nothing known.
 pub(super) fn named_codec(name: &str) -> Option<Codec> {
-    if name.contains('/') { Codec::from_mime(name) } else { Codec::from_short_name(name) }
+    let codec = if name.contains('/') { Codec::from_mime(name) } else { Codec::from_short_name(name) };
+    (codec != Codec::Other).then_some(codec)
 }
 
 fn layers(declared: &[VideoLayer]) -> Vec<VideoLayer> {

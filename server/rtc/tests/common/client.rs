@@ -31,7 +31,7 @@ pub struct Client {
     pub participants: BTreeMap<String, Arc<ParticipantInfo>>,
     /// Sections of the last answer.
     pub sections: Vec<Section>,
-    pub packets: Vec<RtpPacket>,
+    pub packets: Vec<Arc<RtpPacket>>,
     pub messages: Vec<String>,
     pub published: BTreeMap<String, TrackSid>,
     pub connected: bool,
@@ -193,7 +193,7 @@ impl Client {
     }
 
     /// Packets received on the section that carries `track`.
-    pub fn packets_of(&mut self, track: &TrackSid) -> Vec<RtpPacket> {
+    pub fn packets_of(&mut self, track: &TrackSid) -> Vec<Arc<RtpPacket>> {
         let Some(mid) = self
             .sections
             .iter()
@@ -404,7 +404,7 @@ impl Client {
     fn rtc_event(&mut self, event: RtcEvent) {
         match event {
             RtcEvent::Connected => self.connected = true,
-            RtcEvent::RtpPacket(packet) => self.packets.push(packet),
+            RtcEvent::RtpPacket(packet) => self.packets.push(Arc::new(packet)),
             RtcEvent::ChannelOpen(id, label) => {
                 self.channels.insert(label, id);
             }

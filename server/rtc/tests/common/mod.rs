@@ -2,7 +2,7 @@
 //!
 //! Clients are str0m peers that speak typed commands and events instead of protobuf. Everything is driven by one seed:
 //! a run can be repeated exactly, but for the random numbers str0m draws for keys and SSRCs.
-#![allow(dead_code, reason = "every test binary uses another part of this")]
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used, reason = "every test binary uses another part of this")]
 
 mod client;
 mod network;

@@ -2,5 +2,6 @@
 //!
 //! Nothing here reads a clock, opens a socket or keeps state that is not passed in.
 
+pub mod data;
 pub mod sdp;
 pub mod token;

@@ -2,4 +2,5 @@
 //!
 //! Nothing here reads a clock, opens a socket or keeps state that is not passed in.
 
+pub mod convert;
 pub mod token;

@@ -4,5 +4,8 @@
 
 pub mod convert;
 pub mod data;
+mod json;
 pub mod sdp;
 pub mod token;
+pub mod twirp;
+pub mod webhook;

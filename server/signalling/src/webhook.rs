@@ -33,41 +33,73 @@ pub fn event(event: &RoomEvent, id: &str, now_unix_s: u64) -> Option<WebhookPayl
         RoomEvent::Started { room } => ("room_started", Parts::of_room(room)),
         RoomEvent::Finished { room } => ("room_finished", Parts::of_room(room)),
         RoomEvent::MetadataChanged { .. } => return None,
-        RoomEvent::ParticipantJoined { room, participant } => {
-            ("participant_joined", Parts::of_participant(room, participant))
-        }
+        RoomEvent::ParticipantJoined { room, participant } => (
+            "participant_joined",
+            Parts::of_participant(room, participant),
+        ),
         RoomEvent::ParticipantLeft { room, participant } => {
             ("participant_left", Parts::of_participant(room, participant))
         }
-        RoomEvent::ParticipantAborted { room, participant } => {
-            ("participant_connection_aborted", Parts::of_participant(room, participant))
-        }
-        RoomEvent::TrackPublished { room, participant, track } => {
-            ("track_published", Parts { track: Some(track), ..Parts::of_participant(room, participant) })
-        }
-        RoomEvent::TrackUnpublished { room, participant, track } => {
-            ("track_unpublished", Parts { track: Some(track), ..Parts::of_participant(room, participant) })
-        }
+        RoomEvent::ParticipantAborted { room, participant } => (
+            "participant_connection_aborted",
+            Parts::of_participant(room, participant),
+        ),
+        RoomEvent::TrackPublished {
+            room,
+            participant,
+            track,
+        } => (
+            "track_published",
+            Parts {
+                track: Some(track),
+                ..Parts::of_participant(room, participant)
+            },
+        ),
+        RoomEvent::TrackUnpublished {
+            room,
+            participant,
+            track,
+        } => (
+            "track_unpublished",
+            Parts {
+                track: Some(track),
+                ..Parts::of_participant(room, participant)
+            },
+        ),
     };
     let message = proto::WebhookEvent {
         event: name.to_owned(),
         id: id.to_owned(),
         created_at: i64::try_from(now_unix_s).unwrap_or(i64::MAX),
         room: Some(room_info(parts.room)),
-        participant: parts.participant.map(|participant| participant_info(participant).named()),
+        participant: parts
+            .participant
+            .map(|participant| participant_info(participant).named()),
         track: parts.track.map(|track| track_info(track).named()),
         ..proto::WebhookEvent::default()
     };
-    Some(WebhookPayload { event: name, room: parts.room.name.to_string(), body: json::write(&message) })
+    Some(WebhookPayload {
+        event: name,
+        room: parts.room.name.to_string(),
+        body: json::write(&message),
+    })
 }
 
 /// The `Authorization` header of a request with this body: a token that vouches for the body, without `Bearer`.
 ///
 /// # Errors
 /// [`TokenError::UnknownApiKey`].
-pub fn authorization(keys: &Keys, api_key: &str, body: &[u8], now_unix_s: u64) -> Result<String, TokenError> {
-    let claims =
-        Claims { api_key: api_key.to_owned(), sha256: STANDARD.encode(Sha256::digest(body)), ..Claims::default() };
+pub fn authorization(
+    keys: &Keys,
+    api_key: &str,
+    body: &[u8],
+    now_unix_s: u64,
+) -> Result<String, TokenError> {
+    let claims = Claims {
+        api_key: api_key.to_owned(),
+        sha256: STANDARD.encode(Sha256::digest(body)),
+        ..Claims::default()
+    };
     token::sign(keys, &claims, now_unix_s, TTL_S)
 }
 
@@ -80,11 +112,21 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of_room(room: &'a RoomInfo) -> Self {
-        Self { room, participant: None, track: None }
+        Self {
+            room,
+            participant: None,
+            track: None,
+        }
     }
 
     fn of_participant(room: &'a RoomInfo, participant: &'a ParticipantInfo) -> Self {
-        Self { room, participant: Some(participant), track: None }
+        Self {
+            room,
+            participant: Some(participant),
+            track: None,
+        }
     }
 }
 
+#[cfg(test)]
+mod tests;

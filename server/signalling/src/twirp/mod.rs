@@ -86,19 +86,32 @@ pub fn handle(
 pub fn reply(reply: &AdminReply, encoding: Encoding) -> Vec<u8> {
     match reply {
         AdminReply::Room(room) => write(&room_info(room), encoding),
-        AdminReply::Rooms(rooms) => {
-            write(&proto::ListRoomsResponse { rooms: rooms.iter().map(room_info).collect() }, encoding)
+        AdminReply::Rooms(rooms) => write(
+            &proto::ListRoomsResponse {
+                rooms: rooms.iter().map(room_info).collect(),
+            },
+            encoding,
+        ),
+        AdminReply::Participant(participant) => {
+            write(&participant_info(participant).named(), encoding)
         }
-        AdminReply::Participant(participant) => write(&participant_info(participant).named(), encoding),
         AdminReply::Participants(participants) => {
-            let participants = participants.iter().map(|participant| participant_info(participant).named()).collect();
+            let participants = participants
+                .iter()
+                .map(|participant| participant_info(participant).named())
+                .collect();
             write(&proto::ListParticipantsResponse { participants }, encoding)
         }
-        AdminReply::Track(track) => {
-            write(&proto::MuteRoomTrackResponse { track: Some(track_info(track).named()) }, encoding)
-        }
+        AdminReply::Track(track) => write(
+            &proto::MuteRoomTrackResponse {
+                track: Some(track_info(track).named()),
+            },
+            encoding,
+        ),
         // All replies without content have the same form. Counters are no part of this API.
-        AdminReply::Done | AdminReply::Counters(_) => write(&proto::DeleteRoomResponse {}, encoding),
+        AdminReply::Done | AdminReply::Counters(_) => {
+            write(&proto::DeleteRoomResponse {}, encoding)
+        }
     }
 }
 
@@ -113,3 +126,5 @@ fn unimplemented(advice: &str) -> Result<AdminRequest, TwirpError> {
     Err(TwirpError::new(TwirpCode::Unimplemented, advice))
 }
 
+#[cfg(test)]
+mod tests;

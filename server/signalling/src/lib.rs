@@ -5,9 +5,12 @@
 pub mod convert;
 pub mod data;
 mod json;
+mod limits;
 #[cfg(test)]
 mod samples;
 pub mod sdp;
 pub mod token;
 pub mod twirp;
 pub mod webhook;
+
+pub use limits::Limits;

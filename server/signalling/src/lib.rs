@@ -4,6 +4,7 @@
 
 pub mod convert;
 pub mod data;
+pub mod join;
 mod json;
 mod limits;
 #[cfg(test)]

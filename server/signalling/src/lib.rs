@@ -10,6 +10,7 @@ mod limits;
 #[cfg(test)]
 mod samples;
 pub mod sdp;
+pub mod session;
 pub mod token;
 pub mod twirp;
 pub mod webhook;

@@ -1,0 +1,17 @@
+//! Random identifiers from the operating system.
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Text of `length` characters with 6 unguessable bits each.
+///
+/// # Panics
+/// The operating system has no randomness: nothing secret can be made then.
+pub(crate) fn text(length: usize) -> String {
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes)
+        .unwrap_or_else(|error| panic!("no randomness from the operating system: {error}"));
+    bytes
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]))
+        .collect()
+}

@@ -4,5 +4,10 @@
 
 pub mod convert;
 pub mod data;
+mod json;
+#[cfg(test)]
+mod samples;
 pub mod sdp;
 pub mod token;
+pub mod twirp;
+pub mod webhook;

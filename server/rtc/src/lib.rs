@@ -11,6 +11,7 @@ mod event;
 mod id;
 mod info;
 pub mod media;
+mod sdp_text;
 mod shard;
 
 pub use command::*;

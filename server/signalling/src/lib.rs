@@ -2,4 +2,7 @@
 //!
 //! Nothing here reads a clock, opens a socket or keeps state that is not passed in.
 
+pub mod convert;
+pub mod data;
+pub mod sdp;
 pub mod token;

@@ -4,5 +4,7 @@ mod config;
 mod http;
 mod node;
 mod random;
+mod shard;
+mod socket;
 
 fn main() {}

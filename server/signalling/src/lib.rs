@@ -3,4 +3,9 @@
 //! Nothing here reads a clock, opens a socket or keeps state that is not passed in.
 
 pub mod convert;
+pub mod join;
+mod limits;
+pub mod session;
 pub mod token;
+
+pub use limits::Limits;

@@ -3,8 +3,10 @@
 //! Nothing here reads a clock, opens a socket or keeps state that is not passed in.
 
 pub mod convert;
+pub mod data;
 pub mod join;
 mod limits;
+pub mod sdp;
 pub mod session;
 pub mod token;
 

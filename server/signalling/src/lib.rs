@@ -4,5 +4,10 @@
 
 pub mod convert;
 pub mod data;
+pub mod join;
+mod limits;
 pub mod sdp;
+pub mod session;
 pub mod token;
+
+pub use limits::Limits;

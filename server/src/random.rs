@@ -15,3 +15,10 @@ pub(crate) fn text(length: usize) -> String {
         .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]))
         .collect()
 }
+
+/// A number from 0 to 1, for jitter.
+pub(crate) fn fraction() -> f64 {
+    let number = getrandom::u32()
+        .unwrap_or_else(|error| panic!("no randomness from the operating system: {error}"));
+    f64::from(number) / f64::from(u32::MAX)
+}

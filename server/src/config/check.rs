@@ -117,7 +117,7 @@ impl Check<'_> {
         self.range("rtc.shards", rtc.shards, 0, MAX_SHARDS);
         if rtc
             .udp_port
-            .checked_add(rtc.shards.saturating_sub(1))
+            .checked_add(rtc.shard_count().saturating_sub(1))
             .is_none()
         {
             self.refuse(

@@ -36,13 +36,6 @@ impl Settings {
                 advertise: vec![LOOPBACK],
                 ..Rtc::default()
             },
-            // Load tests and browsers all come from one address here.
-            limits: Limits {
-                signal_connections_per_ip: 0,
-                joins_per_second_per_ip: 0,
-                calls_per_minute_per_ip: 0,
-                ..Limits::default()
-            },
             pages: Pages {
                 enabled: true,
                 ..Pages::default()

@@ -1,8 +1,8 @@
 //! Configuration: preset, then file, then environment, then flags; what is misspelt or out of range is refused.
 
-mod address;
 mod check;
 mod defaults;
+mod derived;
 mod error;
 mod keys_file;
 mod layer;
@@ -19,6 +19,7 @@ use config::{Config, Map, Value};
 
 use layer::Layer;
 
+pub(crate) use derived::is_loopback_host;
 pub(crate) use error::ConfigError;
 pub(crate) use print::print;
 pub(crate) use settings::*;
@@ -78,6 +79,14 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         settings.keys.extend(keys_file::read(path)?);
     }
     check::check(&settings, sources.dev, &origins)?;
+    if settings.is_local() {
+        let lifted = settings.lift_limits_per_ip(|key| origins.contains_key(key));
+        origins.extend(
+            lifted
+                .into_iter()
+                .map(|key| (key.to_owned(), "loopback".to_owned())),
+        );
+    }
     if settings.node.id.is_empty() {
         settings.node.id = format!("ND_{}", crate::random::text(12));
         origins.insert("node.id".to_owned(), "random".to_owned());

@@ -89,6 +89,18 @@ fn dev_needs_no_configuration_and_stays_on_loopback() {
 }
 
 #[test]
+fn limits_per_address_are_lifted_where_all_clients_have_the_same_one() {
+    let flags = [
+        "http.bind=127.0.0.1:7880",
+        "limits.calls_per_minute_per_ip=3",
+    ];
+    let loaded = load(&with_key(&flags)).unwrap();
+    assert_eq!(loaded.settings.limits.joins_per_second_per_ip, 0);
+    assert_eq!(loaded.settings.limits.calls_per_minute_per_ip, 3);
+    assert_eq!(loaded.origins["limits.joins_per_second_per_ip"], "loopback");
+}
+
+#[test]
 fn dev_refuses_an_address_others_can_reach() {
     let sources = Sources {
         dev: true,

@@ -1,9 +1,10 @@
-//! Addresses that follow from the settings.
+//! What follows from the settings and the machine.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use reqwest::Url;
+use tradewind_signalling::token::Keys;
 
 use super::settings::{Rtc, Settings};
 
@@ -12,6 +13,15 @@ const OUTWARDS_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const OUTWARDS_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 impl Rtc {
+    /// Media threads: `shards`, or one per core.
+    pub(crate) fn shard_count(&self) -> u16 {
+        match self.shards {
+            0 => std::thread::available_parallelism()
+                .map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(1)),
+            shards => shards,
+        }
+    }
+
     /// Addresses to offer clients: `advertise`, or else `bind`, or else the address of the interface that leads
     /// outwards. Nothing is sent to find it.
     ///
@@ -41,6 +51,44 @@ impl Rtc {
 }
 
 impl Settings {
+    /// Lifts the limits per address that nobody set: on a machine of one's own every client has the same address.
+    /// Gives the keys it changed.
+    pub(super) fn lift_limits_per_ip(
+        &mut self,
+        is_set: impl Fn(&str) -> bool,
+    ) -> Vec<&'static str> {
+        let limits = &mut self.limits;
+        [
+            (
+                "limits.signal_connections_per_ip",
+                &mut limits.signal_connections_per_ip,
+            ),
+            (
+                "limits.joins_per_second_per_ip",
+                &mut limits.joins_per_second_per_ip,
+            ),
+            (
+                "limits.calls_per_minute_per_ip",
+                &mut limits.calls_per_minute_per_ip,
+            ),
+        ]
+        .into_iter()
+        .filter(|(key, _)| !is_set(key))
+        .map(|(key, limit)| {
+            *limit = 0;
+            key
+        })
+        .collect()
+    }
+
+    /// The keys that sign and check tokens.
+    pub(crate) fn api_keys(&self) -> Keys {
+        self.keys
+            .iter()
+            .map(|(key, secret)| (key.clone(), secret.expose().to_owned()))
+            .collect()
+    }
+
     /// Whether only this machine can reach HTTP: bound to loopback, and no proxy is said to publish it.
     pub(crate) fn is_local(&self) -> bool {
         let published = self

@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde_json::{Map, Value};
 
 pub use claims::{Claims, VideoGrant};
+pub(crate) use wire::room_config;
 
 /// Bytes of a token. Real ones are under 2 KiB; metadata and attributes make the largest.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

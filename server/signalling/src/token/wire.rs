@@ -127,6 +127,7 @@ struct WireClaims {
     metadata: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "WireGrant::is_empty")]
     video: WireGrant,
     #[serde(skip_serializing_if = "Option::is_none")]
     room_config: Option<Value>,
@@ -136,7 +137,7 @@ struct WireClaims {
     other: Map<String, Value>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireGrant {
     #[serde(skip_serializing_if = "is_false")]
@@ -173,6 +174,12 @@ struct WireGrant {
     destination_room: String,
     #[serde(flatten)]
     other: Map<String, Value>,
+}
+
+impl WireGrant {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn is_false(value: &bool) -> bool {
@@ -259,17 +266,22 @@ fn read_room_config(settings: &Value) -> Result<RoomConfig, TokenError> {
         settings.remove("egress");
         settings.remove("agents");
     }
-    let settings: RoomConfiguration = serde_json::from_value(settings)
-        .map_err(|_| TokenError::Malformed("`roomConfig` has a wrong type"))?;
+    serde_json::from_value(settings)
+        .map(room_config)
+        .map_err(|_| TokenError::Malformed("`roomConfig` has a wrong type"))
+}
+
+/// The settings this server acts on; the protocol writes 0 for a timeout that is not stated.
+pub(crate) fn room_config(settings: RoomConfiguration) -> RoomConfig {
     let default = RoomConfig::default();
     let or = |value: u32, default: u32| if value == 0 { default } else { value };
-    Ok(RoomConfig {
+    RoomConfig {
         metadata: settings.metadata,
         empty_timeout_s: or(settings.empty_timeout, default.empty_timeout_s),
         departure_timeout_s: or(settings.departure_timeout, default.departure_timeout_s),
         max_participants: settings.max_participants,
         sync_streams: settings.sync_streams,
-    })
+    }
 }
 
 fn write_room_config(config: &RoomConfig) -> Value {

@@ -1,5 +1,7 @@
 //! `tradewind config`.
 
+use std::io::{ErrorKind, Write, stdout};
+
 use clap::Subcommand;
 
 use super::SourceArgs;
@@ -16,16 +18,17 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: Command) -> anyhow::Result<()> {
-    match command {
+    let text = match command {
         Command::Check(sources) => {
             sources.load()?;
-            println!("The configuration is good.");
+            "The configuration is good.\n".to_owned()
         }
-        Command::Print(sources) => print!("{}", print(&sources.load()?)),
-        Command::Schema => println!(
-            "{}",
-            serde_json::to_string_pretty(&schemars::schema_for!(Settings))?
-        ),
+        Command::Print(sources) => print(&sources.load()?),
+        Command::Schema => serde_json::to_string_pretty(&schemars::schema_for!(Settings))? + "\n",
+    };
+    match stdout().write_all(text.as_bytes()) {
+        // The reader, such as `head`, has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(())
 }

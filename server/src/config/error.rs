@@ -54,6 +54,12 @@ impl ConfigError {
             other => (None, other.to_string()),
         };
         let key = key.unwrap_or_default();
+        let advice = if key.starts_with("keys") {
+            // What was written there may be a secret, so it is not repeated.
+            "is of the wrong type: write each key as NAME: SECRET".to_owned()
+        } else {
+            advice
+        };
         let origin = origins
             .get(&key)
             .map_or("configuration", String::as_str)

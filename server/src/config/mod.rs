@@ -42,6 +42,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// By full key, for keys that do not come from the preset.
     pub(crate) origins: BTreeMap<String, String>,
+    /// What the other keys come from: `default` or `--dev`.
+    pub(crate) preset: &'static str,
 }
 
 /// Reads and checks the configuration.
@@ -91,7 +93,11 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         settings.node.id = format!("ND_{}", crate::random::text(12));
         origins.insert("node.id".to_owned(), "random".to_owned());
     }
-    Ok(Loaded { settings, origins })
+    Ok(Loaded {
+        settings,
+        origins,
+        preset: if sources.dev { "--dev" } else { "default" },
+    })
 }
 
 impl Settings {

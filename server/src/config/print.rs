@@ -1,7 +1,6 @@
 //! The effective configuration as YAML that could be read back, each key with where it comes from.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
 use serde_json::Value;
 
@@ -12,7 +11,8 @@ pub(crate) fn print(loaded: &Loaded) -> String {
     let mut text = String::new();
     if let Ok(Value::Object(tree)) = serde_json::to_value(&loaded.settings) {
         for (name, value) in &tree {
-            write_value(&mut text, &loaded.origins, name, name, value, 0);
+            // Writing to a String does not fail.
+            let _ = write_value(&mut text, loaded, name, value, 0);
         }
     }
     text
@@ -20,31 +20,28 @@ pub(crate) fn print(loaded: &Loaded) -> String {
 
 fn write_value(
     text: &mut String,
-    origins: &BTreeMap<String, String>,
+    loaded: &Loaded,
     path: &str,
-    name: &str,
     value: &Value,
     depth: usize,
-) {
+) -> Result {
     let indent = "  ".repeat(depth);
+    let name = path.rsplit('.').next().unwrap_or(path);
     match value {
         Value::Object(section) if !section.is_empty() => {
-            let _ = writeln!(text, "{indent}{name}:");
+            writeln!(text, "{indent}{name}:")?;
             for (key, value) in section {
-                write_value(
-                    text,
-                    origins,
-                    &format!("{path}.{key}"),
-                    key,
-                    value,
-                    depth + 1,
-                );
+                write_value(text, loaded, &format!("{path}.{key}"), value, depth + 1)?;
             }
+            Ok(())
         }
         // JSON is YAML, so values need no writer of their own.
         leaf => {
-            let origin = origins.get(path).map_or("default", String::as_str);
-            let _ = writeln!(text, "{indent}{name}: {leaf}  # {origin}");
+            let origin = loaded
+                .origins
+                .get(path)
+                .map_or(loaded.preset, String::as_str);
+            writeln!(text, "{indent}{name}: {leaf}  # {origin}")
         }
     }
 }

@@ -323,6 +323,19 @@ fn secrets_are_redacted_wherever_settings_are_printed() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated_in_the_message() {
+    let environment = vec![variable("TRADEWIND__KEYS", "APIkey=hunter2")];
+    let text = message(load(&Sources {
+        environment,
+        ..Sources::default()
+    }));
+    assert!(
+        text.contains("environment: keys: ") && !text.contains("hunter2"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_printed_configuration_reads_back_and_names_origins() {
     let loaded = load(&with_key(&[
         "region.name=eu-west",

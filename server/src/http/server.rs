@@ -129,3 +129,7 @@ pub(super) fn fold_slashes(uri: &mut Uri) {
         *uri = folded;
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

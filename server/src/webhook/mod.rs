@@ -32,22 +32,25 @@ pub(crate) fn run(
     events: mpsc::Receiver<RoomEvent>,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let urls: Result<Vec<Url>, _> = settings.urls.iter().map(|url| url.parse()).collect();
-    // A redirect could lead the signed event to where the operator did not send it.
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
-        .no_proxy()
-        .user_agent(concat!("tradewind/", env!("CARGO_PKG_VERSION")))
-        .build()?;
     let post = HttpPost {
-        client,
+        client: client()?,
         urls: urls?,
         keys,
         api_key: settings.api_key.clone(),
     };
     let receivers = post.urls.len();
     Ok(deliver(events, Queue::new(post, receivers)))
+}
+
+fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        // A redirect could lead the signed event to where the operator did not send it.
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .no_proxy()
+        .user_agent(concat!("tradewind/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
 async fn deliver<P: Post>(mut events: mpsc::Receiver<RoomEvent>, queue: Queue<P>) {
@@ -99,3 +102,6 @@ fn unix_s() -> u64 {
         .unwrap_or_default()
         .as_secs()
 }
+
+#[cfg(test)]
+mod tests;

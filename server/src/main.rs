@@ -8,6 +8,8 @@ mod log;
 mod metrics;
 mod node;
 mod random;
+mod shard;
+mod socket;
 mod webhook;
 
 fn main() -> std::process::ExitCode {

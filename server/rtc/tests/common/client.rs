@@ -357,7 +357,7 @@ impl Client {
             } else {
                 vp8_payload(media.picture_id, key, packet == 0, bytes.div_ceil(packets))
             };
-            let extensions = ExtensionValues { audio_level: audio.then_some(-20), ..Default::default() };
+            let extensions = ExtensionValues { audio_level: audio.then_some(-20), voice_activity: audio.then_some(true), ..Default::default() };
             let mut api = self.rtc.direct_api();
             let Some(stream) = api.stream_tx_by_mid(media.mid, media.rid) else {
                 return;

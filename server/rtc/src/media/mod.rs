@@ -1,1 +1,5 @@
 //! Payload knowledge and media decisions: key frames, layers, rewriting, allocation, speakers, quality.
+
+pub mod codec;
+pub mod descriptor;
+pub mod payload;

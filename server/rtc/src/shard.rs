@@ -57,7 +57,13 @@ pub struct Shard {
 impl Shard {
     /// `unix_ms` is the wall-clock time of `start`; `seed` makes identifiers unpredictable to others and
     /// equal seeds give equal identifiers.
-    pub fn new(_config: ShardConfig, _start: Instant, _unix_ms: u64, _seed: u64, _codec: Box<dyn DataCodec>) -> Self {
+    pub fn new(
+        _config: ShardConfig,
+        _start: Instant,
+        _unix_ms: u64,
+        _seed: u64,
+        _codec: Box<dyn DataCodec>,
+    ) -> Self {
         Self { _private: () }
     }
 

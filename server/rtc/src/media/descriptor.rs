@@ -100,7 +100,9 @@ impl FrameDescriptor {
     /// The best active decode target within these layers; if there is none, the lowest of the active ones.
     pub fn choose_target(&self, spatial: u8, temporal: u8) -> Option<u8> {
         let active = || {
-            (0u8..).zip(self.targets()).filter(|(index, _)| self.active_decode_targets >> index & 1 == 1)
+            (0u8..)
+                .zip(self.targets())
+                .filter(|(index, _)| self.active_decode_targets >> index & 1 == 1)
         };
         active()
             .filter(|(_, layer)| layer.spatial <= spatial && layer.temporal <= temporal)
@@ -141,7 +143,10 @@ impl DescriptorReader {
         if bytes.len() > 3 {
             has_structure = bits.flag()?;
             let has_active_targets = bits.flag()?;
-            custom = Custom { indications: bits.flag()?, dependencies: bits.flag()? };
+            custom = Custom {
+                indications: bits.flag()?,
+                dependencies: bits.flag()?,
+            };
             // Chains stand last and are not needed: what was forwarded is known exactly from the dependencies.
             bits.flag()?;
             if has_structure {
@@ -150,13 +155,22 @@ impl DescriptorReader {
                 self.structure = Some(Box::new(structure));
             }
             if has_active_targets {
-                let count = self.structure.as_ref().ok_or(DescriptorError::NoStructure)?.target_count;
+                let count = self
+                    .structure
+                    .as_ref()
+                    .ok_or(DescriptorError::NoStructure)?
+                    .target_count;
                 self.active_decode_targets = bits.read(count.into())? as u32;
             }
         }
 
-        let structure = self.structure.as_deref().ok_or(DescriptorError::NoStructure)?;
-        let template = structure.template(template_id).ok_or(DescriptorError::UnknownTemplate(template_id))?;
+        let structure = self
+            .structure
+            .as_deref()
+            .ok_or(DescriptorError::NoStructure)?;
+        let template = structure
+            .template(template_id)
+            .ok_or(DescriptorError::UnknownTemplate(template_id))?;
         let mut indications = template.indications;
         if custom.indications {
             indications = structure::read_indications(&mut bits, structure.target_count)?;

@@ -2,4 +2,5 @@
 
 pub mod codec;
 pub mod descriptor;
+pub mod forward;
 pub mod payload;

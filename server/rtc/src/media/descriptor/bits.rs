@@ -16,7 +16,10 @@ impl<'a> BitReader<'a> {
     pub(super) fn read(&mut self, count: u64) -> Result<u64, DescriptorError> {
         let mut value = 0;
         for _ in 0..count {
-            let byte = self.bytes.get(self.position / 8).ok_or(DescriptorError::TooShort)?;
+            let byte = self
+                .bytes
+                .get(self.position / 8)
+                .ok_or(DescriptorError::TooShort)?;
             value = value << 1 | u64::from(byte >> (7 - self.position % 8) & 1);
             self.position += 1;
         }
@@ -32,6 +35,10 @@ impl<'a> BitReader<'a> {
         let width = u64::from(64 - bound.leading_zeros());
         let short = (1 << width) - bound;
         let value = self.read(width.saturating_sub(1))?;
-        if value < short { Ok(value) } else { Ok((value << 1) - short + self.read(1)?) }
+        if value < short {
+            Ok(value)
+        } else {
+            Ok((value << 1) - short + self.read(1)?)
+        }
     }
 }

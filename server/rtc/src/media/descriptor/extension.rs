@@ -5,7 +5,8 @@ use std::sync::Arc;
 use str0m::rtp::{Extension, ExtensionSerializer, ExtensionValues};
 
 /// Name of the header extension in session descriptions.
-pub const URI: &str = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+pub const URI: &str =
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
 /// Largest element of a two-byte header extension, RFC 8285 section 4.3.
 const MAX_LENGTH: usize = 255;
@@ -22,7 +23,10 @@ pub struct RawDescriptor {
 impl RawDescriptor {
     /// Bytes past 255 cannot come out of a header extension and are cut off.
     pub fn new(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.get(..MAX_LENGTH).unwrap_or(bytes).into(), frame_number: None }
+        Self {
+            bytes: bytes.get(..MAX_LENGTH).unwrap_or(bytes).into(),
+            frame_number: None,
+        }
     }
 
     /// The bytes as received.
@@ -32,11 +36,16 @@ impl RawDescriptor {
 
     /// The same descriptor, sent with another frame number.
     pub fn with_frame_number(&self, frame_number: u16) -> Self {
-        Self { bytes: Arc::clone(&self.bytes), frame_number: Some(frame_number) }
+        Self {
+            bytes: Arc::clone(&self.bytes),
+            frame_number: Some(frame_number),
+        }
     }
 
     fn write(&self, buffer: &mut [u8]) -> usize {
-        let Some(target) = buffer.get_mut(..self.bytes.len()) else { return 0 };
+        let Some(target) = buffer.get_mut(..self.bytes.len()) else {
+            return 0;
+        };
         target.copy_from_slice(&self.bytes);
         if let (Some(number), Some(field)) = (self.frame_number, target.get_mut(1..3)) {
             field.copy_from_slice(&number.to_be_bytes());
@@ -55,7 +64,10 @@ struct Serializer;
 
 impl ExtensionSerializer for Serializer {
     fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
-        values.user_values.get::<RawDescriptor>().map_or(0, |descriptor| descriptor.write(buffer))
+        values
+            .user_values
+            .get::<RawDescriptor>()
+            .map_or(0, |descriptor| descriptor.write(buffer))
     }
 
     fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
@@ -72,7 +84,10 @@ impl ExtensionSerializer for Serializer {
     }
 
     fn requires_two_byte_form(&self, values: &ExtensionValues) -> bool {
-        values.user_values.get::<RawDescriptor>().is_some_and(|descriptor| descriptor.bytes.len() > MAX_SHORT_LENGTH)
+        values
+            .user_values
+            .get::<RawDescriptor>()
+            .is_some_and(|descriptor| descriptor.bytes.len() > MAX_SHORT_LENGTH)
     }
 }
 
@@ -92,7 +107,9 @@ mod tests {
     #[test]
     fn a_renumbered_descriptor_differs_in_its_frame_number_only() {
         let mut values = ExtensionValues::default();
-        values.user_values.set(RawDescriptor::new(&[0x80, 0, 9, 0x55]).with_frame_number(0x1234));
+        values
+            .user_values
+            .set(RawDescriptor::new(&[0x80, 0, 9, 0x55]).with_frame_number(0x1234));
         let mut buffer = [0; 20];
         assert_eq!(Serializer.write_to(&mut buffer, &values), 4);
         assert_eq!(&buffer[..4], &[0x80, 0x12, 0x34, 0x55]);

@@ -41,17 +41,27 @@ impl Structure {
         }
         skip_chains(bits, target_count, templates.len())?;
         if bits.flag()? {
-            let spatial_layers = templates.iter().map(|template| template.layer.spatial + 1).max().unwrap_or(0);
+            let spatial_layers = templates
+                .iter()
+                .map(|template| template.layer.spatial + 1)
+                .max()
+                .unwrap_or(0);
             for _ in 0..spatial_layers {
                 bits.read(32)?;
             }
         }
         let targets = target_layers(&templates, target_count);
-        Ok(Self { id_offset, templates, target_count, targets })
+        Ok(Self {
+            id_offset,
+            templates,
+            target_count,
+            targets,
+        })
     }
 
     pub(super) fn template(&self, id: u8) -> Option<&Template> {
-        self.templates.get(usize::from((id + 64 - self.id_offset) % 64))
+        self.templates
+            .get(usize::from((id + 64 - self.id_offset) % 64))
     }
 }
 
@@ -60,21 +70,35 @@ fn read_layers(bits: &mut BitReader<'_>) -> Result<Vec<Template>, DescriptorErro
     let mut templates = Vec::new();
     let mut layer = TargetLayer::default();
     loop {
-        if templates.len() == MAX_TEMPLATES || layer.spatial > MAX_LAYER || layer.temporal > MAX_LAYER {
+        if templates.len() == MAX_TEMPLATES
+            || layer.spatial > MAX_LAYER
+            || layer.temporal > MAX_LAYER
+        {
             return Err(DescriptorError::TooLarge);
         }
-        templates.push(Template { layer, ..Template::default() });
+        templates.push(Template {
+            layer,
+            ..Template::default()
+        });
         match bits.read(2)? {
             0 => {}
             1 => layer.temporal += 1,
-            2 => layer = TargetLayer { spatial: layer.spatial + 1, temporal: 0 },
+            2 => {
+                layer = TargetLayer {
+                    spatial: layer.spatial + 1,
+                    temporal: 0,
+                }
+            }
             _ => return Ok(templates),
         }
     }
 }
 
 /// `template_dtis` and `frame_dtis` of the specification, for one frame.
-pub(super) fn read_indications(bits: &mut BitReader<'_>, target_count: u8) -> Result<u64, DescriptorError> {
+pub(super) fn read_indications(
+    bits: &mut BitReader<'_>,
+    target_count: u8,
+) -> Result<u64, DescriptorError> {
     let mut indications = 0;
     for target in 0..target_count {
         indications |= bits.read(2)? << (2 * target);
@@ -82,7 +106,11 @@ pub(super) fn read_indications(bits: &mut BitReader<'_>, target_count: u8) -> Re
     Ok(indications)
 }
 
-fn skip_chains(bits: &mut BitReader<'_>, target_count: u8, templates: usize) -> Result<(), DescriptorError> {
+fn skip_chains(
+    bits: &mut BitReader<'_>,
+    target_count: u8,
+    templates: usize,
+) -> Result<(), DescriptorError> {
     let chains = bits.read_below(u64::from(target_count) + 1)?;
     if chains == 0 {
         return Ok(());
@@ -102,7 +130,10 @@ fn skip_chains(bits: &mut BitReader<'_>, target_count: u8, templates: usize) -> 
 fn target_layers(templates: &[Template], target_count: u8) -> [TargetLayer; MAX_TARGETS] {
     let mut targets = [TargetLayer::default(); MAX_TARGETS];
     for (index, target) in targets.iter_mut().take(target_count.into()).enumerate() {
-        for template in templates.iter().filter(|template| template.indications >> (2 * index) & 3 != 0) {
+        for template in templates
+            .iter()
+            .filter(|template| template.indications >> (2 * index) & 3 != 0)
+        {
             target.spatial = target.spatial.max(template.layer.spatial);
             target.temporal = target.temporal.max(template.layer.temporal);
         }

@@ -10,14 +10,19 @@ pub(crate) struct BitWriter {
 
 impl BitWriter {
     pub(crate) fn put(&mut self, value: u64, width: u32) -> &mut Self {
-        self.bits.extend((0..width).rev().map(|bit| value >> bit & 1 == 1));
+        self.bits
+            .extend((0..width).rev().map(|bit| value >> bit & 1 == 1));
         self
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bits
             .chunks(8)
-            .map(|chunk| (0..).zip(chunk).fold(0, |byte, (index, bit)| byte | u8::from(*bit) << (7 - index)))
+            .map(|chunk| {
+                (0..)
+                    .zip(chunk)
+                    .fold(0, |byte, (index, bit)| byte | u8::from(*bit) << (7 - index))
+            })
             .collect()
     }
 }
@@ -68,20 +73,37 @@ pub(crate) fn l1t3_key_frame(frame: u16) -> Vec<u8> {
 #[test]
 fn a_key_frame_brings_the_structure_that_later_frames_refer_to() {
     let mut reader = DescriptorReader::default();
-    assert_eq!(reader.read(&mandatory(1, 4).bytes()), Err(DescriptorError::NoStructure));
+    assert_eq!(
+        reader.read(&mandatory(1, 4).bytes()),
+        Err(DescriptorError::NoStructure)
+    );
     let key = reader.read(&l1t3_key_frame(5)).unwrap();
     assert!(key.has_structure && key.start_of_frame && key.end_of_frame);
-    assert_eq!((key.frame_number, key.spatial, key.temporal, key.dependencies), (5, 0, 0, 0));
+    assert_eq!(
+        (
+            key.frame_number,
+            key.spatial,
+            key.temporal,
+            key.dependencies
+        ),
+        (5, 0, 0, 0)
+    );
     assert_eq!(key.active_decode_targets, 0b111);
 
     let top = reader.read(&mandatory(3, 6).bytes()).unwrap();
     assert!(!top.has_structure);
-    assert_eq!((top.frame_number, top.temporal, top.dependencies), (6, 2, 1));
-    assert_eq!([0, 1, 2].map(|target| top.indication(target)), [
-        Indication::NotPresent,
-        Indication::NotPresent,
-        Indication::Discardable
-    ]);
+    assert_eq!(
+        (top.frame_number, top.temporal, top.dependencies),
+        (6, 2, 1)
+    );
+    assert_eq!(
+        [0, 1, 2].map(|target| top.indication(target)),
+        [
+            Indication::NotPresent,
+            Indication::NotPresent,
+            Indication::Discardable
+        ]
+    );
 }
 
 #[test]
@@ -106,7 +128,10 @@ fn a_frame_may_override_its_template() {
     bits.put(0b00110, 5).put(0b10_10_01, 6); // custom indications and dependencies
     bits.put(1, 2).put(2, 4).put(2, 2).put(99, 8).put(0, 2); // 3 and 100 back
     let frame = reader.read(&bits.bytes()).unwrap();
-    assert_eq!((frame.dependencies, frame.distant_dependency), (0b100, true));
+    assert_eq!(
+        (frame.dependencies, frame.distant_dependency),
+        (0b100, true)
+    );
     assert_eq!(frame.indication(2), Indication::Discardable);
 }
 
@@ -114,7 +139,10 @@ fn a_frame_may_override_its_template() {
 fn an_unknown_template_is_an_error() {
     let mut reader = DescriptorReader::default();
     reader.read(&l1t3_key_frame(5)).unwrap();
-    assert_eq!(reader.read(&mandatory(9, 6).bytes()), Err(DescriptorError::UnknownTemplate(9)));
+    assert_eq!(
+        reader.read(&mandatory(9, 6).bytes()),
+        Err(DescriptorError::UnknownTemplate(9))
+    );
 }
 
 proptest! {

@@ -6,5 +6,9 @@ pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
     let header = *payload.first()?;
     let continues = header & 0x80 != 0;
     let new_sequence = header & 0x08 != 0;
-    Some(PayloadInfo { keyframe: new_sequence && !continues, frame_start: !continues, ..PayloadInfo::default() })
+    Some(PayloadInfo {
+        keyframe: new_sequence && !continues,
+        frame_start: !continues,
+        ..PayloadInfo::default()
+    })
 }

@@ -18,7 +18,11 @@ pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
         }
         _ => (unit_starts(unit_type, payload.get(1)), true),
     };
-    Some(PayloadInfo { keyframe, frame_start, ..PayloadInfo::default() })
+    Some(PayloadInfo {
+        keyframe,
+        frame_start,
+        ..PayloadInfo::default()
+    })
 }
 
 /// Whether a decoder can start at this unit. Of an IDR picture only the first slice counts
@@ -34,8 +38,13 @@ fn unit_starts(unit_type: u8, content: Option<&u8>) -> bool {
 fn aggregate_starts(mut units: &[u8]) -> bool {
     while let Some((size, rest)) = units.split_first_chunk::<2>() {
         let size = usize::from(u16::from_be_bytes(*size));
-        let Some((unit, after)) = rest.split_at_checked(size) else { return false };
-        if unit.first().is_some_and(|header| unit_starts(header & 0x1f, unit.get(1))) {
+        let Some((unit, after)) = rest.split_at_checked(size) else {
+            return false;
+        };
+        if unit
+            .first()
+            .is_some_and(|header| unit_starts(header & 0x1f, unit.get(1)))
+        {
             return true;
         }
         units = after;

@@ -19,7 +19,11 @@ pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
         }
         _ => (unit_starts(unit_type, payload.get(2)), true),
     };
-    Some(PayloadInfo { keyframe, frame_start, ..PayloadInfo::default() })
+    Some(PayloadInfo {
+        keyframe,
+        frame_start,
+        ..PayloadInfo::default()
+    })
 }
 
 fn unit_type(header: u8) -> u8 {
@@ -39,8 +43,13 @@ fn unit_starts(unit_type: u8, content: Option<&u8>) -> bool {
 fn aggregate_starts(mut units: &[u8]) -> bool {
     while let Some((size, rest)) = units.split_first_chunk::<2>() {
         let size = usize::from(u16::from_be_bytes(*size));
-        let Some((unit, after)) = rest.split_at_checked(size) else { return false };
-        if unit.first().is_some_and(|header| unit_starts(unit_type(*header), unit.get(2))) {
+        let Some((unit, after)) = rest.split_at_checked(size) else {
+            return false;
+        };
+        if unit
+            .first()
+            .is_some_and(|header| unit_starts(unit_type(*header), unit.get(2)))
+        {
             return true;
         }
         units = after;

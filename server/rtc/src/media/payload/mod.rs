@@ -42,9 +42,11 @@ pub fn inspect(codec: Codec, payload: &[u8]) -> PayloadInfo {
         Codec::H264 => h264::inspect(payload),
         Codec::H265 => h265::inspect(payload),
         Codec::Av1 => av1::inspect(payload),
-        Codec::Opus | Codec::Red | Codec::Other => {
-            Some(PayloadInfo { keyframe: true, frame_start: true, ..PayloadInfo::default() })
-        }
+        Codec::Opus | Codec::Red | Codec::Other => Some(PayloadInfo {
+            keyframe: true,
+            frame_start: true,
+            ..PayloadInfo::default()
+        }),
     };
     info.unwrap_or_default()
 }

@@ -2,8 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CODECS: [Codec; 8] =
-    [Codec::Opus, Codec::Red, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::H265, Codec::Av1, Codec::Other];
+const CODECS: [Codec; 8] = [
+    Codec::Opus,
+    Codec::Red,
+    Codec::Vp8,
+    Codec::Vp9,
+    Codec::H264,
+    Codec::H265,
+    Codec::Av1,
+    Codec::Other,
+];
 
 fn keyframe(codec: Codec, payload: &[u8]) -> bool {
     inspect(codec, payload).keyframe
@@ -29,14 +37,22 @@ fn a_full_vp8_descriptor_gives_all_its_fields() {
     let info = inspect(Codec::Vp8, &[0xb0, 0xf0, 0x92, 0x34, 77, 0b1010_1001, 0x01]);
     let ids = info.vp8.unwrap();
     assert_eq!(ids.picture_id, Some((0x1234, true)));
-    assert_eq!((ids.tl0_pic_idx, ids.temporal, ids.key_idx), (Some(77), Some(2), Some(9)));
+    assert_eq!(
+        (ids.tl0_pic_idx, ids.temporal, ids.key_idx),
+        (Some(77), Some(2), Some(9))
+    );
     assert!(ids.sync && ids.non_reference && info.frame_start && !info.keyframe);
 }
 
 #[test]
 fn a_vp8_descriptor_with_a_short_picture_id_and_a_key_index_alone_has_no_temporal_layer() {
-    let ids = inspect(Codec::Vp8, &[0x90, 0x90, 0x05, 0x09, 0x00]).vp8.unwrap();
-    assert_eq!((ids.picture_id, ids.temporal, ids.key_idx), (Some((5, false)), None, Some(9)));
+    let ids = inspect(Codec::Vp8, &[0x90, 0x90, 0x05, 0x09, 0x00])
+        .vp8
+        .unwrap();
+    assert_eq!(
+        (ids.picture_id, ids.temporal, ids.key_idx),
+        (Some((5, false)), None, Some(9))
+    );
 }
 
 #[test]
@@ -47,14 +63,22 @@ fn a_vp9_key_picture_starts_at_spatial_layer_0() {
     assert_eq!(info.vp9.unwrap().spatial_layers, Some(3));
     // The layer above in the same picture depends on the one below, so no decoder starts there.
     assert!(!keyframe(Codec::Vp9, &[0xa8, 0x05, 0x03, 0x07]));
-    assert!(!keyframe(Codec::Vp9, &[0xe8, 0x05, 0x00, 0x07]), "inter picture");
+    assert!(
+        !keyframe(Codec::Vp9, &[0xe8, 0x05, 0x00, 0x07]),
+        "inter picture"
+    );
 }
 
 #[test]
 fn vp9_layers_are_read_in_flexible_mode_too() {
     // I P L F B E, 15-bit id, TID 1 U SID 2 D, two reference distances.
-    let ids = inspect(Codec::Vp9, &[0xfc, 0x81, 0x02, 0b0011_0101, 0x03, 0x04]).vp9.unwrap();
-    assert_eq!((ids.picture_id, ids.temporal, ids.spatial), (Some((0x102, true)), 1, 2));
+    let ids = inspect(Codec::Vp9, &[0xfc, 0x81, 0x02, 0b0011_0101, 0x03, 0x04])
+        .vp9
+        .unwrap();
+    assert_eq!(
+        (ids.picture_id, ids.temporal, ids.spatial),
+        (Some((0x102, true)), 1, 2)
+    );
     assert!(ids.switching_up && ids.inter_layer && ids.inter_picture && ids.begin && ids.end);
 }
 
@@ -62,12 +86,24 @@ fn vp9_layers_are_read_in_flexible_mode_too() {
 fn h264_starts_at_parameter_sets_and_at_the_first_slice_of_an_idr_picture() {
     assert!(keyframe(Codec::H264, &[0x67, 0x42]), "SPS");
     assert!(keyframe(Codec::H264, &[0x65, 0x88]), "IDR");
-    assert!(!keyframe(Codec::H264, &[0x65, 0x08]), "second slice of an IDR picture");
+    assert!(
+        !keyframe(Codec::H264, &[0x65, 0x08]),
+        "second slice of an IDR picture"
+    );
     assert!(!keyframe(Codec::H264, &[0x41, 0x9a]), "other slice");
-    assert!(keyframe(Codec::H264, &[0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x67, 0x42]), "STAP-A with delimiter and SPS");
-    assert!(!keyframe(Codec::H264, &[0x78, 0, 2, 0x41, 0x9a]), "STAP-A without");
+    assert!(
+        keyframe(Codec::H264, &[0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x67, 0x42]),
+        "STAP-A with delimiter and SPS"
+    );
+    assert!(
+        !keyframe(Codec::H264, &[0x78, 0, 2, 0x41, 0x9a]),
+        "STAP-A without"
+    );
     assert!(keyframe(Codec::H264, &[0x7c, 0x85, 0x88]), "FU-A start");
-    assert!(!keyframe(Codec::H264, &[0x7c, 0x05, 0x88]), "FU-A continuation");
+    assert!(
+        !keyframe(Codec::H264, &[0x7c, 0x05, 0x88]),
+        "FU-A continuation"
+    );
 }
 
 #[test]
@@ -75,11 +111,26 @@ fn h265_starts_at_parameter_sets_and_at_the_first_segment_of_a_random_access_pic
     assert!(keyframe(Codec::H265, &[0x40, 0x01, 0x0c]), "VPS");
     assert!(keyframe(Codec::H265, &[0x42, 0x01, 0x01]), "SPS");
     assert!(keyframe(Codec::H265, &[0x26, 0x01, 0x80]), "IDR");
-    assert!(!keyframe(Codec::H265, &[0x26, 0x01, 0x00]), "second segment");
-    assert!(!keyframe(Codec::H265, &[0x02, 0x01, 0x80]), "trailing picture");
-    assert!(keyframe(Codec::H265, &[0x60, 0x01, 0, 3, 0x40, 0x01, 0x0c]), "aggregation with VPS");
-    assert!(keyframe(Codec::H265, &[0x62, 0x01, 0x93, 0x80]), "fragmentation start");
-    assert!(!keyframe(Codec::H265, &[0x62, 0x01, 0x13, 0x80]), "fragmentation continuation");
+    assert!(
+        !keyframe(Codec::H265, &[0x26, 0x01, 0x00]),
+        "second segment"
+    );
+    assert!(
+        !keyframe(Codec::H265, &[0x02, 0x01, 0x80]),
+        "trailing picture"
+    );
+    assert!(
+        keyframe(Codec::H265, &[0x60, 0x01, 0, 3, 0x40, 0x01, 0x0c]),
+        "aggregation with VPS"
+    );
+    assert!(
+        keyframe(Codec::H265, &[0x62, 0x01, 0x93, 0x80]),
+        "fragmentation start"
+    );
+    assert!(
+        !keyframe(Codec::H265, &[0x62, 0x01, 0x13, 0x80]),
+        "fragmentation continuation"
+    );
 }
 
 #[test]

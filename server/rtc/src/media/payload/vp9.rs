@@ -26,8 +26,15 @@ pub struct Vp9Ids {
 pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
     let mut rest = payload.iter().copied();
     let first = rest.next()?;
-    let [has_picture_id, inter_picture, has_layers, flexible, begin, end, has_structure] =
-        [0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02].map(|bit| first & bit != 0);
+    let [
+        has_picture_id,
+        inter_picture,
+        has_layers,
+        flexible,
+        begin,
+        end,
+        has_structure,
+    ] = [0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02].map(|bit| first & bit != 0);
 
     let mut picture_id = None;
     if has_picture_id {
@@ -53,7 +60,11 @@ pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
             }
         }
     }
-    let spatial_layers = if has_structure { Some((rest.next()? >> 5) + 1) } else { None };
+    let spatial_layers = if has_structure {
+        Some((rest.next()? >> 5) + 1)
+    } else {
+        None
+    };
 
     let ids = Vp9Ids {
         picture_id,

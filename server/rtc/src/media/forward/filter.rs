@@ -163,10 +163,9 @@ impl LayerFilter {
         if ids.switching_up || packet.info.spatial.is_none() {
             self.temporal_open = true;
         }
-        // P unset: the layer frame needs at most the layer below in this very picture.
-        let joins = ids.begin && !ids.inter_picture && ids.spatial == self.current.spatial + 1;
-        if joins && ids.spatial <= target.spatial {
-            self.current.spatial = ids.spatial;
+        // A key picture brings every layer; what was promised to be its last one is where the marker goes.
+        if packet.info.keyframe {
+            self.current.spatial = target.spatial.min(self.top_spatial);
         }
         (ids.spatial <= self.current.spatial).then(|| self.vp9_verdict(ids))
     }

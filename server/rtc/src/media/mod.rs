@@ -1,5 +1,6 @@
 //! Payload knowledge and media decisions: key frames, layers, rewriting, allocation, speakers, quality.
 
+pub mod clock;
 pub mod codec;
 pub mod descriptor;
 pub mod forward;

@@ -200,7 +200,8 @@ impl LayerFilter {
                 layers.spatial == self.current.spatial && layers.temporal <= self.current.temporal;
             let indication = descriptor.indication(wanted);
             let decodable = self.frames.contains_all(descriptor);
-            if !thinner && !(indication == Indication::Switch && decodable) {
+            let joins = indication == Indication::Switch && decodable;
+            if !thinner && !joins {
                 self.blocked |= indication != Indication::NotPresent
                     && !decodable
                     && layers.spatial != self.current.spatial

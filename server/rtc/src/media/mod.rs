@@ -1,7 +1,9 @@
 //! Payload knowledge and media decisions: key frames, layers, rewriting, allocation, speakers, quality.
 
+pub mod bitrate;
 pub mod clock;
 pub mod codec;
 pub mod descriptor;
 pub mod forward;
+pub mod keyframes;
 pub mod payload;

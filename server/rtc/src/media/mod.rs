@@ -1,5 +1,6 @@
 //! Payload knowledge and media decisions: key frames, layers, rewriting, allocation, speakers, quality.
 
+pub mod allocator;
 pub mod bitrate;
 pub mod clock;
 pub mod codec;

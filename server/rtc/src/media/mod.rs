@@ -8,3 +8,5 @@ pub mod descriptor;
 pub mod forward;
 pub mod keyframes;
 pub mod payload;
+pub mod quality;
+pub mod speakers;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::info::RoomConfig;
+
 /// Settings of a [`Shard`](crate::Shard).
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
@@ -12,6 +14,8 @@ pub struct ShardConfig {
     pub tcp_candidates: Vec<SocketAddr>,
     /// Rooms appear when the first participant joins.
     pub auto_create_rooms: bool,
+    /// What rooms are like unless their creator says otherwise.
+    pub room_defaults: RoomConfig,
     /// The server API may unmute tracks.
     pub enable_remote_unmute: bool,
     /// Participants on this shard.
@@ -22,7 +26,7 @@ pub struct ShardConfig {
     pub max_metadata_bytes: usize,
     /// Bytes of all attribute keys and values of a participant.
     pub max_attributes_bytes: usize,
-    /// How long a session without signalling can be resumed. SDKs give up after about this long.
+    /// How long a session whose media still flows may be without signalling. SDKs give up after about this long.
     pub resume_timeout: Duration,
     /// How long a joined participant may take until its transport is up.
     pub connect_timeout: Duration,
@@ -38,12 +42,13 @@ impl Default for ShardConfig {
             udp_candidates: Vec::new(),
             tcp_candidates: Vec::new(),
             auto_create_rooms: true,
+            room_defaults: RoomConfig::default(),
             enable_remote_unmute: false,
             max_participants: 10_000,
             max_tracks_per_participant: 64,
             max_metadata_bytes: 512 * 1024,
             max_attributes_bytes: 64 * 1024,
-            resume_timeout: Duration::from_secs(15),
+            resume_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(60),
             dynacast_pause_delay: Duration::from_secs(5),
             // Enough for a 720p camera at once; probing corrects it within a second.

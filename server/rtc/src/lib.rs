@@ -5,13 +5,20 @@
 
 mod command;
 mod config;
+mod context;
 mod counters;
 mod data;
+mod demux;
 mod event;
 mod id;
 mod info;
 pub mod media;
+mod room;
+mod sdp_text;
 mod shard;
+mod sid;
+mod timers;
+mod transport;
 
 pub use command::*;
 pub use config::ShardConfig;

@@ -1,13 +1,24 @@
 //! All rooms of one thread.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::command::Command;
+use slotmap::SlotMap;
+use str0m::crypto::from_feature_flags;
+
+use crate::command::{AdminRequest, Command, Join, Resume};
 use crate::config::ShardConfig;
-use crate::counters::Counters;
+use crate::context::Context;
+use crate::counters::{Counters, DropReason};
 use crate::data::DataCodec;
-use crate::event::Output;
+use crate::demux::{self, Kind};
+use crate::event::{AdminError, AdminReply, Event, JoinRefusal, LeaveAction, Output};
+use crate::id::{ConnectionId, RoomName};
+use crate::info::{DisconnectReason, RoomConfig};
+use crate::room::{ParticipantKey, Room, RoomKey, TransportRef};
+use crate::timers::TimerKey;
 
 /// Transport protocol of a datagram. ICE/TCP frames are datagrams too, once unframed (RFC 4571).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,51 +62,268 @@ pub enum WakeReason {
 /// 3. [`Self::poll_transmit`] and [`Self::poll_output`] until `None`,
 /// 4. sleep until [`Self::poll_timeout`] or input.
 pub struct Shard {
-    _private: (),
+    cx: Context,
+    rooms: SlotMap<RoomKey, Room>,
+    names: BTreeMap<RoomName, RoomKey>,
+    connections: HashMap<ConnectionId, (RoomKey, ParticipantKey)>,
 }
+
+/// Wake-ups handled in one turn; the rest follow in the next, so that sockets are read in between.
+const MAX_WAKEUPS: usize = 4_096;
 
 impl Shard {
     /// `unix_ms` is the wall-clock time of `start`; `seed` makes identifiers unpredictable to others and
     /// equal seeds give equal identifiers.
-    pub fn new(
-        _config: ShardConfig,
-        _start: Instant,
-        _unix_ms: u64,
-        _seed: u64,
-        _codec: Box<dyn DataCodec>,
-    ) -> Self {
-        Self { _private: () }
+    ///
+    /// # Panics
+    /// No DTLS certificate can be generated: the cryptography library is unusable.
+    pub fn new(config: ShardConfig, start: Instant, unix_ms: u64, seed: u64, codec: Box<dyn DataCodec>) -> Self {
+        let crypto = Arc::new(from_feature_flags());
+        #[expect(clippy::expect_used, reason = "a node without DTLS serves nobody; it says so at start")]
+        let certificate = crypto.dtls_provider.generate_certificate().expect("the crypto provider makes certificates");
+        Self {
+            cx: Context::new(config, start, unix_ms, seed, codec, crypto, certificate),
+            rooms: SlotMap::with_key(),
+            names: BTreeMap::new(),
+            connections: HashMap::new(),
+        }
     }
 
     /// Takes a command.
-    pub fn handle_command(&mut self, _now: Instant, _command: Command) {}
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Join(join) => self.join(now, *join),
+            Command::Resume(resume) => self.resume(now, *resume),
+            Command::Signal { connection, request } => {
+                if let Some((room, participant)) = self.owner(connection)
+                    && let Some(room) = self.rooms.get_mut(room)
+                {
+                    room.signal(&mut self.cx, now, participant, *request);
+                }
+            }
+            Command::ConnectionClosed { connection } => {
+                if let Some((room, participant)) = self.connections.remove(&connection)
+                    && let Some(room) = self.rooms.get_mut(room)
+                {
+                    room.connection_closed(&mut self.cx, now, participant, connection);
+                }
+            }
+            Command::Admin { request, command } => {
+                let reply = self.administer(now, *command);
+                self.cx.outputs.push_back(Output::Reply(request, reply));
+            }
+            Command::Shutdown { reason } => {
+                for room in self.rooms.values_mut() {
+                    room.close(&mut self.cx, now, reason);
+                }
+            }
+        }
+        self.drop_closed_rooms();
+    }
 
     /// Takes a datagram from a socket.
-    pub fn handle_datagram(&mut self, _now: Instant, _datagram: Received<'_>) {}
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Received<'_>) {
+        self.cx.counters.datagrams_in += 1;
+        self.cx.counters.bytes_in += datagram.contents.len() as u64;
+        match self.find_transport(now, &datagram) {
+            Ok(at) => {
+                let usable = self
+                    .rooms
+                    .get_mut(at.room)
+                    .is_some_and(|room| room.receive(&mut self.cx, now, at, &datagram));
+                if !usable {
+                    self.cx.counters.drop_one(DropReason::TransportError);
+                }
+            }
+            Err(reason) => self.cx.counters.drop_one(reason),
+        }
+    }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for _ in 0..MAX_WAKEUPS {
+            let Some((fired, key)) = self.cx.timers.pop_due(now) else {
+                break;
+            };
+            match key {
+                TimerKey::Transport(at) => {
+                    if let Some(room) = self.rooms.get_mut(at.room) {
+                        room.wake_transport(&mut self.cx, now, at, fired);
+                    }
+                }
+                TimerKey::Room(key) => {
+                    if let Some(room) = self.rooms.get_mut(key) {
+                        room.wake(&mut self.cx, now, fired);
+                    }
+                }
+            }
+        }
+        self.drop_closed_rooms();
+    }
 
     /// Turns what the turn wrote into datagrams.
-    pub fn finish_turn(&mut self, _now: Instant) {}
+    pub fn finish_turn(&mut self, now: Instant) {
+        // Flushing may write again (a key-frame request for a packet that came out), so look until nothing is left.
+        while let Some(at) = self.cx.dirty.pop() {
+            if let Some(room) = self.rooms.get_mut(at.room) {
+                room.flush(&mut self.cx, now, at);
+            }
+        }
+    }
 
     /// Next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        None
+        self.cx.transmits.pop_front()
     }
 
     /// Next message for the rest of the node.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        let output = self.cx.outputs.pop_front();
+        if let Some(Output::CloseConnection(connection)) = &output {
+            self.connections.remove(connection);
+        }
+        output
     }
 
     /// When to call [`Self::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
-        None
+        self.cx.timers.next().map(|(at, key)| match key {
+            TimerKey::Transport(_) => (at, WakeReason::Transport),
+            TimerKey::Room(_) => (at, WakeReason::Room),
+        })
     }
 
     /// A copy of the counters.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        let mut counters = self.cx.counters;
+        for room in self.rooms.values() {
+            room.count(&mut counters);
+        }
+        counters
+    }
+
+    fn owner(&self, connection: ConnectionId) -> Option<(RoomKey, ParticipantKey)> {
+        self.connections.get(&connection).copied()
+    }
+
+    fn join(&mut self, now: Instant, join: Join) {
+        let connection = join.connection;
+        let refused = |refusal| Output::Connection(connection, Event::JoinRefused(refusal));
+        let participants: usize = self.rooms.values().map(Room::len).sum();
+        if participants >= self.cx.config.max_participants as usize {
+            self.cx.outputs.push_back(refused(JoinRefusal::NodeFull));
+            return;
+        }
+        let key = match self.names.get(&join.room) {
+            Some(key) => *key,
+            None if self.cx.config.auto_create_rooms => {
+                let config = join.room_config.clone().unwrap_or_else(|| self.cx.config.room_defaults.clone());
+                self.create_room(now, join.room.clone(), config)
+            }
+            None => {
+                self.cx.outputs.push_back(refused(JoinRefusal::NoSuchRoom));
+                return;
+            }
+        };
+        let Some(room) = self.rooms.get_mut(key) else {
+            return;
+        };
+        match room.join(&mut self.cx, now, join) {
+            Ok(participant) => {
+                self.connections.insert(connection, (key, participant));
+            }
+            Err(refusal) => self.cx.outputs.push_back(refused(refusal)),
+        }
+    }
+
+    fn resume(&mut self, now: Instant, resume: Resume) {
+        let connection = resume.connection;
+        let key = self.names.get(&resume.room).copied();
+        let resumed = key.and_then(|key| {
+            let participant = self.rooms.get_mut(key)?.resume(&mut self.cx, now, resume)?;
+            Some((key, participant))
+        });
+        match resumed {
+            Some(owner) => {
+                self.connections.insert(connection, owner);
+            }
+            None => {
+                let (reason, action) = (DisconnectReason::StateMismatch, LeaveAction::Reconnect);
+                self.cx.send(Some(connection), Event::Leave { reason, action });
+                self.cx.outputs.push_back(Output::CloseConnection(connection));
+            }
+        }
+    }
+
+    fn create_room(&mut self, now: Instant, name: RoomName, config: RoomConfig) -> RoomKey {
+        let cx = &mut self.cx;
+        let key = self.rooms.insert_with_key(|key| Room::new(cx, now, key, name.clone(), config));
+        self.names.insert(name, key);
+        key
+    }
+
+    fn administer(&mut self, now: Instant, request: AdminRequest) -> Result<AdminReply, AdminError> {
+        let name = match &request {
+            AdminRequest::ListRooms { names } => {
+                let wanted = |room: &&Room| names.is_empty() || names.contains(room.name());
+                return Ok(AdminReply::Rooms(self.rooms.values().filter(wanted).map(Room::info).collect()));
+            }
+            AdminRequest::Counters => return Ok(AdminReply::Counters(Box::new(self.counters()))),
+            AdminRequest::CreateRoom { room, config } => {
+                let limit = self.cx.config.max_metadata_bytes;
+                if config.metadata.len() > limit {
+                    return Err(AdminError::LimitExceeded(format!("metadata is longer than {limit} bytes")));
+                }
+                let key = match self.names.get(room) {
+                    Some(key) => *key,
+                    None => self.create_room(now, room.clone(), config.clone()),
+                };
+                return self.rooms.get(key).map(|room| AdminReply::Room(room.info())).ok_or(AdminError::NoSuchRoom);
+            }
+            AdminRequest::DeleteRoom { room }
+            | AdminRequest::ListParticipants { room }
+            | AdminRequest::GetParticipant { room, .. }
+            | AdminRequest::RemoveParticipant { room, .. }
+            | AdminRequest::MuteTrack { room, .. }
+            | AdminRequest::UpdateParticipant { room, .. }
+            | AdminRequest::UpdateSubscriptions { room, .. }
+            | AdminRequest::UpdateRoomMetadata { room, .. } => room,
+            AdminRequest::SendData(data) => &data.room,
+        };
+        let key = *self.names.get(name).ok_or(AdminError::NoSuchRoom)?;
+        let room = self.rooms.get_mut(key).ok_or(AdminError::NoSuchRoom)?;
+        room.administer(&mut self.cx, now, request)
+    }
+
+    fn drop_closed_rooms(&mut self) {
+        while let Some(key) = self.cx.closed_rooms.pop() {
+            if let Some(room) = self.rooms.remove(key) {
+                self.names.remove(room.name());
+            }
+        }
+    }
+
+    /// Finds the transport of a datagram, validating addresses by the message integrity of STUN requests.
+    fn find_transport(&mut self, now: Instant, datagram: &Received<'_>) -> Result<TransportRef, DropReason> {
+        let kind = demux::kind(datagram.contents).ok_or(DropReason::Unrecognised)?;
+        let route = self.cx.demux.by_address(datagram.protocol, datagram.source);
+        match (kind, route) {
+            (_, Some(route)) if route.validated && kind != Kind::Stun => return Ok(route.transport),
+            (Kind::Stun, _) => {}
+            _ => return Err(DropReason::UnvalidatedAddress),
+        }
+        let Some(fragment) = demux::local_fragment(datagram.contents) else {
+            // A response: only to checks we sent.
+            return route.map(|route| route.transport).ok_or(DropReason::UnknownFragment);
+        };
+        let at = self.cx.demux.by_fragment(&fragment).ok_or(DropReason::UnknownFragment)?;
+        if route.is_some_and(|route| route.validated && route.transport == at) {
+            return Ok(at);
+        }
+        if !self.rooms.get(at.room).is_some_and(|room| room.accepts(now, at, datagram)) {
+            return Err(DropReason::BadIntegrity);
+        }
+        self.cx.demux.validate(at, datagram.protocol, datagram.source);
+        Ok(at)
     }
 }

@@ -1,268 +1,257 @@
-//! Who gets which layer of what, within one subscriber's bandwidth.
+//! Shares a subscriber's bandwidth out among its videos.
 //!
-//! Audio comes first, unconditionally. Then every video gets its lowest layer, the important ones first; what does
-//! not fit is paused. What is left raises all of them in turn. Layers fall at once when bandwidth does, but climb
-//! only with room to spare that lasts, so that a wobbling estimate does not make them flicker.
+//! Everybody gets the lowest layer first, the most important first; then all are raised in turns. Falling is immediate;
+//! climbing needs headroom, and a while since the last fall, so that layers do not swing with the estimate.
 
-mod ladder;
-
-#[cfg(test)]
-mod tests;
-
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::forward::Layer;
-use ladder::Ladder;
-pub use ladder::LayerRates;
+use crate::room::SubscriptionKey;
 
-/// Part of the budget that climbing may fill, in percent: the rest is the headroom that keeps what was reached.
-const CLIMB_FILL: u64 = 85;
+/// Share of the budget a climb must fit into.
+const CLIMB_SHARE: f64 = 0.85;
+/// No climb this soon after a fall.
+const HOLD: Duration = Duration::from_secs(3);
+/// What is looked for beyond the wanted bitrate, so that a swing of the encoder finds room.
+const MARGIN: f64 = 1.2;
+/// Forward every temporal layer.
+const ALL_TEMPORAL: u8 = 7;
 
-/// How long there must be room before layers climb.
-const CLIMB_DELAY: Duration = Duration::from_secs(2);
-
-/// The same after layers had to fall: congestion that just ended tends to come back.
-const CLIMB_DELAY_AFTER_FALL: Duration = Duration::from_secs(5);
-
-/// What a subscriber would like of one video track.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrackDemand {
-    /// Any number unique among the subscriber's tracks and lasting as long as the subscription.
-    pub key: u64,
-    /// The best layer of use.
-    pub wanted: Layer,
-    /// Higher is more important.
-    pub priority: u32,
-    /// Comes before any camera.
-    pub screen_share: bool,
-    /// What each layer costs.
-    pub rates: LayerRates,
+/// What a subscription could use.
+#[derive(Clone, Debug)]
+pub(crate) struct TrackDemand {
+    pub(crate) id: SubscriptionKey,
+    /// Highest level of use; `None` = nothing at present.
+    pub(crate) wanted: Option<u8>,
+    pub(crate) priority: u32,
+    pub(crate) screen_share: bool,
+    /// Bits per second of each level, low to high.
+    pub(crate) bitrates: Vec<u64>,
 }
 
-/// What a track gets.
+/// What a subscription gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allocation {
-    pub key: u64,
-    /// For [`Forwarder::set_target`](super::forward::Forwarder::set_target); `None`: paused, tell the subscriber.
-    pub target: Option<Layer>,
-    /// Bits per second.
-    pub bitrate: u64,
+pub(crate) struct Allocation {
+    pub(crate) id: SubscriptionKey,
+    pub(crate) target: Option<Layer>,
+    /// It wanted something, and there is no bandwidth even for the least.
+    pub(crate) paused: bool,
 }
 
-/// The outcome of an allocation. All rates in bits per second, audio included.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// In the order of the demands.
-    pub allocations: Vec<Allocation>,
-    /// What the allocations cost.
-    pub allocated: u64,
-    /// Estimate at which the next layer could be had: `minimum` of str0m's `Bwe::set_bitrate`.
-    pub next_step: u64,
-    /// Estimate at which all wishes are met: `desired` of str0m's `Bwe::set_bitrate`.
-    pub desired: u64,
-}
-
-/// Allocates one subscriber's bandwidth and remembers what is needed to keep it calm.
-#[derive(Clone, Debug, Default)]
-pub struct Allocator {
-    granted: Vec<Granted>,
-    /// Since when there has been room to climb.
-    room_since: Option<Instant>,
-    fell_at: Option<Instant>,
-}
-
-/// What a track had at the last allocation.
-#[derive(Clone, Copy, Debug)]
-struct Granted {
-    key: u64,
-    wanted: Layer,
-    target: Option<Layer>,
-}
-
-/// A track during an allocation. Levels count rungs: 0 is paused, 1 the lowest layer.
+/// The outcome, in bits per second where not said otherwise.
 #[derive(Debug)]
-struct Candidate {
-    position: usize,
-    rank: (bool, u32),
-    ladder: Ladder,
-    /// The level it had.
-    kept: usize,
-    /// Newly subscribed, or wanted better or worse than before: need not wait.
-    fresh: bool,
-    level: usize,
+pub(crate) struct Plan {
+    pub(crate) allocations: Vec<Allocation>,
+    /// What the next raise takes in all; 0 when nobody is short of anything.
+    pub(crate) minimum: u64,
+    /// What everything wanted takes.
+    pub(crate) desired: u64,
+    /// When a climb that waits should be looked at again.
+    pub(crate) review_at: Option<Instant>,
+}
+
+/// Remembers what was given.
+#[derive(Debug, Default)]
+pub(crate) struct Allocator {
+    levels: BTreeMap<SubscriptionKey, Option<u8>>,
+    hold_until: Option<Instant>,
 }
 
 impl Allocator {
-    /// Divides `budget` after `audio` was taken off. Call with each new estimate and each change of demands, and once
-    /// a second otherwise. Rates in bits per second. Only audio can make the plan exceed the budget.
-    pub fn allocate(
-        &mut self,
-        now: Instant,
-        budget: u64,
-        audio: u64,
-        demands: &[TrackDemand],
-    ) -> Plan {
-        let budget = budget.saturating_sub(audio);
-        let mut candidates = self.candidates(demands);
-        let changed = candidates.iter().any(|candidate| candidate.fresh)
-            || candidates.len() != self.granted.len();
+    /// Shares `budget` bits per second out.
+    pub(crate) fn allocate(&mut self, now: Instant, budget: u64, demands: &[TrackDemand]) -> Plan {
+        let full = share_out(budget, demands);
+        let safe = share_out((budget as f64 * CLIMB_SHARE) as u64, demands);
+        let held = self.hold_until.is_some_and(|until| now < until);
 
-        self.keep(&mut candidates, budget, changed);
-        let fell = candidates
-            .iter()
-            .any(|candidate| candidate.level < candidate.kept);
-        if fell && !changed {
-            self.fell_at = Some(now);
-            self.room_since = None;
-        } else {
-            self.climb(now, &mut candidates, budget, changed);
-        }
-
-        candidates.sort_by_key(|candidate| candidate.position);
-        self.granted = (candidates.iter().zip(demands))
-            .map(|(candidate, demand)| Granted {
-                key: demand.key,
-                wanted: demand.wanted,
-                target: candidate.target(),
-            })
-            .collect();
-        plan(&candidates, demands, audio)
-    }
-
-    /// When [`Self::allocate`] may be able to raise layers.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.room_since? + self.climb_delay())
-    }
-
-    /// The tracks, most important first.
-    fn candidates(&self, demands: &[TrackDemand]) -> Vec<Candidate> {
-        let mut candidates: Vec<_> = demands
-            .iter()
-            .enumerate()
-            .map(|(position, demand)| {
-                let ladder = Ladder::new(&demand.rates, demand.wanted);
-                let before = self
-                    .granted
-                    .iter()
-                    .find(|granted| granted.key == demand.key);
-                let kept = before
-                    .and_then(|granted| granted.target)
-                    .map_or(0, |target| ladder.level_of(target));
-                let fresh = before.is_none_or(|granted| granted.wanted != demand.wanted);
-                Candidate {
-                    position,
-                    rank: (demand.screen_share, demand.priority),
-                    ladder,
-                    kept,
-                    fresh,
-                    level: 0,
+        let mut levels = BTreeMap::new();
+        let (mut fell, mut waits) = (false, false);
+        for ((demand, full), safe) in demands.iter().zip(&full).zip(&safe) {
+            let level = match self.levels.get(&demand.id) {
+                None => *full,
+                Some(current) if full < current => {
+                    // What the client no longer wants is not a sign of trouble.
+                    fell |= demand.wanted >= *current;
+                    *full
                 }
-            })
-            .collect();
-        candidates.sort_by_key(|candidate| (std::cmp::Reverse(candidate.rank), candidate.position));
-        candidates
-    }
+                Some(current) if safe.min(full) > current => {
+                    if held {
+                        waits = true;
+                        *current
+                    } else {
+                        *safe.min(full)
+                    }
+                }
+                Some(current) => *current,
+            };
+            levels.insert(demand.id, level);
+        }
+        self.levels = levels;
+        if fell {
+            self.hold_until = Some(now + HOLD);
+        }
 
-    /// Gives every track what it had, as far as that fits. A changed set of demands is divided anew, so that those
-    /// who came first have no advantage.
-    fn keep(&self, candidates: &mut [Candidate], budget: u64, changed: bool) {
-        raise_in_turn(candidates, |candidate, level| match level {
-            _ if level <= candidate.kept || changed && level == 1 => budget,
-            _ if changed => climb_budget(budget),
-            _ => 0,
-        });
-    }
-
-    /// Gives more where there is room to spare for long enough. After a change of demands nobody waits.
-    fn climb(&mut self, now: Instant, candidates: &mut [Candidate], budget: u64, changed: bool) {
-        let before: Vec<_> = candidates.iter().map(|candidate| candidate.level).collect();
-        raise_in_turn(candidates, |_, _| climb_budget(budget));
-        if before
+        let given: u64 = demands.iter().map(|demand| cost(demand, self.level(demand))).sum();
+        let next_raise = demands
             .iter()
-            .zip(&*candidates)
-            .all(|(level, candidate)| *level == candidate.level)
-        {
-            self.room_since = None;
-            return;
-        }
-        let since = *self.room_since.get_or_insert(now);
-        if changed || now.saturating_duration_since(since) >= self.climb_delay() {
-            self.room_since = None;
-            self.fell_at = None;
-            return;
-        }
-        for (level, candidate) in before.into_iter().zip(candidates) {
-            candidate.level = level;
+            .filter(|demand| self.level(demand) < demand.wanted)
+            .map(|demand| {
+                let level = self.level(demand);
+                let next = level.map_or(0, |level| level + 1);
+                cost(demand, Some(next)).saturating_sub(cost(demand, level))
+            })
+            .min();
+        let desired: u64 = demands.iter().map(|demand| cost(demand, demand.wanted)).sum();
+        Plan {
+            allocations: demands
+                .iter()
+                .map(|demand| Allocation {
+                    id: demand.id,
+                    target: self.level(demand).map(|spatial| Layer { spatial, temporal: ALL_TEMPORAL }),
+                    paused: demand.wanted.is_some() && self.level(demand).is_none(),
+                })
+                .collect(),
+            minimum: next_raise.map_or(0, |raise| given + raise),
+            desired: (desired as f64 * MARGIN) as u64,
+            review_at: if waits { self.hold_until } else { None },
         }
     }
 
-    fn climb_delay(&self) -> Duration {
-        if self.fell_at.is_some() {
-            CLIMB_DELAY_AFTER_FALL
-        } else {
-            CLIMB_DELAY
-        }
-    }
-}
-
-impl Candidate {
-    fn rate(&self) -> u64 {
-        self.ladder.rate(self.level)
-    }
-
-    fn target(&self) -> Option<Layer> {
-        self.ladder.rung(self.level).map(|rung| rung.layer)
+    fn level(&self, demand: &TrackDemand) -> Option<u8> {
+        self.levels.get(&demand.id).copied().flatten()
     }
 }
 
-fn climb_budget(budget: u64) -> u64 {
-    (u128::from(budget) * u128::from(CLIMB_FILL) / 100) as u64
+fn cost(demand: &TrackDemand, level: Option<u8>) -> u64 {
+    level.and_then(|level| demand.bitrates.get(usize::from(level))).copied().unwrap_or(0)
 }
 
-/// Raises the tracks by a level each in turn, as long as the total is within the budget stated for that step.
-fn raise_in_turn(candidates: &mut [Candidate], budget: impl Fn(&Candidate, usize) -> u64) {
-    let mut total: u64 = candidates.iter().map(Candidate::rate).sum();
+/// The level of each demand, in their order, within the budget.
+fn share_out(budget: u64, demands: &[TrackDemand]) -> Vec<Option<u8>> {
+    let mut order: Vec<usize> = (0..demands.len()).filter(|at| demands[*at].wanted.is_some()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse((demands[*at].screen_share, demands[*at].priority)));
+    let mut levels = vec![None; demands.len()];
+    let mut left = budget;
+    for at in &order {
+        let least = cost(&demands[*at], Some(0));
+        if least <= left {
+            left -= least;
+            levels[*at] = Some(0);
+        }
+    }
     loop {
         let mut raised = false;
-        for candidate in &mut *candidates {
-            let next = candidate.level + 1;
-            if next > candidate.ladder.top() {
+        for at in &order {
+            let (demand, level) = (&demands[*at], levels[*at]);
+            let Some(current) = level.filter(|level| Some(*level) < demand.wanted) else {
                 continue;
-            }
-            let with_next = total - candidate.rate() + candidate.ladder.rate(next);
-            if with_next <= budget(candidate, next) {
-                candidate.level = next;
-                total = with_next;
+            };
+            let more = cost(demand, Some(current + 1)).saturating_sub(cost(demand, level));
+            if more <= left {
+                left -= more;
+                levels[*at] = Some(current + 1);
                 raised = true;
             }
         }
         if !raised {
-            return;
+            return levels;
         }
     }
 }
 
-fn plan(candidates: &[Candidate], demands: &[TrackDemand], audio: u64) -> Plan {
-    let video: u64 = candidates.iter().map(Candidate::rate).sum();
-    let cheapest_step = (candidates.iter())
-        .filter(|candidate| candidate.level < candidate.ladder.top())
-        .map(|candidate| candidate.ladder.rate(candidate.level + 1) - candidate.rate())
-        .min();
-    let wishes: u64 = candidates
-        .iter()
-        .map(|candidate| candidate.ladder.rate(candidate.ladder.top()))
-        .sum();
-    let with_headroom = |rate: u64| audio + (rate * 100).div_ceil(CLIMB_FILL);
-    Plan {
-        allocations: (candidates.iter().zip(demands))
-            .map(|(candidate, demand)| Allocation {
-                key: demand.key,
-                target: candidate.target(),
-                bitrate: candidate.rate(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use slotmap::SlotMap;
+
+    #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn demands(count: usize) -> Vec<TrackDemand> {
+        let mut keys: SlotMap<SubscriptionKey, ()> = SlotMap::with_key();
+        (0..count)
+            .map(|_| TrackDemand {
+                id: keys.insert(()),
+                wanted: Some(2),
+                priority: 0,
+                screen_share: false,
+                bitrates: vec![150_000, 500_000, 1_700_000],
             })
-            .collect(),
-        allocated: audio + video,
-        next_step: cheapest_step.map_or(audio + video, |step| with_headroom(video + step)),
-        desired: with_headroom(wishes),
+            .collect()
+    }
+
+    fn levels(plan: &Plan) -> Vec<Option<u8>> {
+        plan.allocations.iter().map(|allocation| allocation.target.map(|layer| layer.spatial)).collect()
+    }
+
+    #[test]
+    fn everybody_gets_something_before_anybody_gets_more() {
+        let plan = Allocator::default().allocate(start(), 700_000, &demands(4));
+        assert_eq!(levels(&plan), [Some(0); 4]);
+        let plan = Allocator::default().allocate(start(), 1_200_000, &demands(2));
+        assert_eq!(levels(&plan), [Some(1); 2]);
+    }
+
+    #[test]
+    fn a_shared_screen_outlives_cameras_when_bandwidth_is_short() {
+        let mut demands = demands(3);
+        demands[2].screen_share = true;
+        let plan = Allocator::default().allocate(start(), 200_000, &demands);
+        assert_eq!(levels(&plan), [None, None, Some(0)]);
+        assert_eq!(plan.allocations.iter().filter(|allocation| allocation.paused).count(), 2);
+    }
+
+    #[test]
+    fn falling_is_immediate_and_climbing_waits() {
+        let (now, mut allocator, demands) = (start(), Allocator::default(), demands(1));
+        assert_eq!(levels(&allocator.allocate(now, 3_000_000, &demands)), [Some(2)]);
+        assert_eq!(levels(&allocator.allocate(now, 600_000, &demands)), [Some(1)]);
+        let plan = allocator.allocate(now + Duration::from_secs(1), 3_000_000, &demands);
+        assert_eq!(levels(&plan), [Some(1)]);
+        assert_eq!(plan.review_at, Some(now + HOLD));
+        assert_eq!(levels(&allocator.allocate(now + HOLD, 3_000_000, &demands)), [Some(2)]);
+    }
+
+    #[test]
+    fn the_next_raise_is_what_is_looked_for() {
+        let plan = Allocator::default().allocate(start(), 600_000, &demands(1));
+        assert_eq!(plan.minimum, 1_700_000);
+        let plan = Allocator::default().allocate(start(), 6_000_000, &demands(1));
+        assert_eq!((plan.minimum, plan.desired), (0, 2_040_000));
+    }
+
+    proptest! {
+        #[test]
+        fn the_budget_is_never_exceeded(budgets in proptest::collection::vec(0u64..8_000_000, 1..20), count in 0usize..8) {
+            let (mut now, mut allocator, demands) = (start(), Allocator::default(), demands(count));
+            for budget in budgets {
+                now += Duration::from_secs(1);
+                let plan = allocator.allocate(now, budget, &demands);
+                let spent: u64 = demands.iter().zip(levels(&plan)).map(|(demand, level)| cost(demand, level)).sum();
+                prop_assert!(spent <= budget);
+            }
+        }
+
+        #[test]
+        fn layers_do_not_swing_when_the_estimate_wobbles(base in 100_000u64..8_000_000, wobble in proptest::collection::vec(-5i64..=5, 60)) {
+            let (mut now, mut allocator, demands) = (start(), Allocator::default(), demands(3));
+            let mut changes = 0;
+            let mut last = None;
+            for percent in wobble {
+                now += Duration::from_secs(1);
+                let budget = (base as i64 + base as i64 * percent / 100) as u64;
+                let given = levels(&allocator.allocate(now, budget, &demands));
+                if last.as_ref().is_some_and(|last| *last != given) {
+                    changes += 1;
+                }
+                last = Some(given);
+            }
+            // One way down is allowed; up again needs more than the wobble gives.
+            prop_assert!(changes <= 4, "{changes} changes");
+        }
     }
 }

@@ -1,95 +1,69 @@
-//! How many bits per second pass.
+//! How much a stream carries.
 
 use std::time::{Duration, Instant};
 
-const BUCKET: Duration = Duration::from_millis(100);
 const BUCKETS: usize = 10;
+const BUCKET: Duration = Duration::from_millis(100);
 
-/// Bits per second over the last second, in steps of 100 ms. Allocates nothing.
-#[derive(Clone, Debug, Default)]
+/// Bits per second over the last second.
+#[derive(Debug, Default)]
 pub struct BitrateMeter {
-    /// When the first bucket began.
-    origin: Option<Instant>,
-    /// Bytes per bucket, a ring by bucket number.
-    bytes: [u64; BUCKETS],
-    /// Number of the newest bucket, counted from `origin`.
-    newest: u64,
+    bytes: [u32; BUCKETS],
+    /// Start of the newest bucket, and its position.
+    newest: Option<(Instant, usize)>,
+    started: Option<Instant>,
 }
 
 impl BitrateMeter {
     /// Counts a packet.
     pub fn add(&mut self, now: Instant, bytes: usize) {
-        let origin = *self.origin.get_or_insert(now);
-        let bucket = bucket(origin, now);
-        let step = bucket.saturating_sub(self.newest).min(BUCKETS as u64);
-        for back in 0..step {
-            self.bytes[slot(bucket - back)] = 0;
+        let (start, at) = match self.newest {
+            None => {
+                self.started = Some(now);
+                (now, 0)
+            }
+            Some((start, at)) => {
+                let steps = (now.saturating_duration_since(start).as_micros() / BUCKET.as_micros()) as usize;
+                for step in 1..=steps.min(BUCKETS) {
+                    self.bytes[(at + step) % BUCKETS] = 0;
+                }
+                (start + BUCKET * steps as u32, (at + steps) % BUCKETS)
+            }
+        };
+        self.bytes[at] = self.bytes[at].saturating_add(bytes as u32);
+        self.newest = Some((start, at));
+    }
+
+    /// The rate, once it has been measured for half a second; 0 if nothing came for a second.
+    pub fn bitrate(&self, now: Instant) -> Option<u64> {
+        let (newest, _) = self.newest?;
+        let span = now.saturating_duration_since(self.started?).min(BUCKET * BUCKETS as u32);
+        if span < BUCKET * (BUCKETS as u32 / 2) {
+            return None;
         }
-        self.newest = self.newest.max(bucket);
-        self.bytes[slot(self.newest)] += bytes as u64;
+        if now.saturating_duration_since(newest) >= BUCKET * BUCKETS as u32 {
+            return Some(0);
+        }
+        let bytes: u64 = self.bytes.iter().map(|bytes| u64::from(*bytes)).sum();
+        Some((bytes as f64 * 8.0 / span.as_secs_f64()) as u64)
     }
-
-    /// Bits per second. In the first second what has passed is taken for the rule, once there is 100 ms of it.
-    pub fn bitrate(&self, now: Instant) -> u64 {
-        let Some(origin) = self.origin else { return 0 };
-        let current = bucket(origin, now).max(self.newest);
-        let oldest = (current + 1).saturating_sub(BUCKETS as u64);
-        let bytes: u64 = (oldest..=self.newest)
-            .map(|bucket| self.bytes[slot(bucket)])
-            .sum();
-        let begun = origin + BUCKET * u32::try_from(oldest).unwrap_or(u32::MAX);
-        let span = now.saturating_duration_since(begun).max(BUCKET);
-        (u128::from(bytes) * 8_000_000 / span.as_micros()) as u64
-    }
-}
-
-fn bucket(origin: Instant, now: Instant) -> u64 {
-    (now.saturating_duration_since(origin).as_micros() / BUCKET.as_micros()) as u64
-}
-
-fn slot(bucket: u64) -> usize {
-    (bucket % BUCKETS as u64) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
-    fn start() -> Instant {
-        Instant::now()
-    }
-
     #[test]
-    fn a_steady_stream_is_measured_from_early_on() {
-        let start = start();
+    fn a_steady_stream_is_measured_and_its_end_is_noticed() {
+        #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+        let start = Instant::now();
         let mut meter = BitrateMeter::default();
-        for index in 0..300u64 {
-            let now = start + Duration::from_millis(10 * index);
-            meter.add(now, 1_250);
-            if index > 30 {
-                let bitrate = meter.bitrate(now);
-                assert!(bitrate.abs_diff(1_000_000) < 50_000, "{bitrate} at {index}");
-            }
+        for packet in 0..300u32 {
+            meter.add(start + Duration::from_millis(10) * packet, 1_250);
         }
-    }
-
-    #[test]
-    fn a_stream_that_stops_fades_within_a_second() {
-        let start = start();
-        let mut meter = BitrateMeter::default();
-        for index in 0..100u64 {
-            meter.add(start + Duration::from_millis(10 * index), 1_250);
-        }
-        let half = meter.bitrate(start + Duration::from_millis(1_500));
-        assert!((400_000..=600_000).contains(&half), "{half}");
-        assert_eq!(meter.bitrate(start + Duration::from_millis(2_000)), 0);
-        meter.add(start + Duration::from_secs(60), 125);
-        assert!(meter.bitrate(start + Duration::from_secs(60)) < 1_500);
-    }
-
-    #[test]
-    fn nothing_counted_is_no_bitrate() {
-        assert_eq!(BitrateMeter::default().bitrate(start()), 0);
+        let end = start + Duration::from_secs(3);
+        let rate = meter.bitrate(end).unwrap();
+        assert!((950_000..=1_050_000).contains(&rate), "{rate}");
+        assert_eq!(meter.bitrate(end + Duration::from_secs(2)), Some(0));
     }
 }

@@ -1,48 +1,168 @@
-//! Common time for what belongs together: the encodings of a track, the tracks of a publisher.
-//!
-//! Both are read from RTCP sender reports, which pair an RTP timestamp with the publisher's NTP time
-//! (RFC 3550 section 6.4.1).
+//! Clocks of media: layers of one track, and all tracks of one publisher, tied together by RTCP sender reports.
 
-mod capture;
-mod layers;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
 
-pub use capture::CaptureClock;
-pub use layers::LayerClocks;
+const MAX_LAYERS: usize = 3;
+/// Reports further apart from what the clock so far predicts mean that the sender's clock was set anew.
+const MAX_JUMP: Duration = Duration::from_secs(2);
+/// Media is not older than this when it arrives; a report that says otherwise is not believed.
+const MAX_AGE: Duration = Duration::from_secs(3);
+/// How fast the shortest transit may rise between reports, so that drifting clocks are followed: 1 ms a report.
+const DRIFT: Duration = Duration::from_millis(1);
 
-use std::time::{Duration, SystemTime};
-
-/// A report this far off the ones before is not believed until a second one says the same.
-const JUMP: Duration = Duration::from_secs(1);
-
-/// Microseconds since 1970; `None` for times no clock shows.
-fn unix_micros(time: SystemTime) -> Option<i64> {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .ok()?
-        .as_micros()
-        .try_into()
-        .ok()
+/// The moment a sender report speaks of (RFC 3550 section 6.4.1).
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    ntp: SystemTime,
+    rtp: u32,
 }
 
-/// A value that follows its samples, but a jump only if it is repeated.
-#[derive(Clone, Copy, Debug, Default)]
-struct Steady<T> {
-    value: Option<T>,
-    doubtful: Option<T>,
+/// RTP clocks of the simulcast encodings of one track.
+#[derive(Debug, Default)]
+pub struct LayerClocks {
+    reports: [Option<Report>; MAX_LAYERS],
+    rate: u32,
 }
 
-impl<T: Copy> Steady<T> {
-    /// `near` tells whether two samples are of the same line. `true` if the value was replaced by one of another.
-    fn take(&mut self, sample: T, near: impl Fn(T, T) -> bool) -> bool {
-        let follows = self.value.is_none_or(|value| near(value, sample));
-        let repeated = self.doubtful.is_some_and(|doubtful| near(doubtful, sample));
-        if follows || repeated {
-            *self = Self {
-                value: Some(sample),
-                doubtful: None,
-            };
-        } else {
-            self.doubtful = Some(sample);
+impl LayerClocks {
+    /// Takes a sender report of an encoding; `rate` is the RTP clock rate in Hz.
+    pub fn sender_report(&mut self, encoding: u8, ntp: SystemTime, rtp: u32, rate: u32) {
+        self.rate = rate;
+        if let Some(report) = self.reports.get_mut(usize::from(encoding)) {
+            *report = Some(Report { ntp, rtp });
         }
-        repeated && !follows
+    }
+
+    /// What to add (wrapping) to an encoding's timestamps to get those of encoding 0; `None` until both reported.
+    pub fn offset(&self, encoding: u8) -> Option<u32> {
+        if encoding == 0 {
+            return Some(0);
+        }
+        let base = self.reports[0]?;
+        let other = (*self.reports.get(usize::from(encoding))?)?;
+        let base_then = base.rtp.wrapping_add(ticks_between(base.ntp, other.ntp, self.rate));
+        Some(base_then.wrapping_sub(other.rtp))
+    }
+}
+
+/// Ticks from one moment to another, wrapping; negative if the second is earlier.
+fn ticks_between(from: SystemTime, to: SystemTime, rate: u32) -> u32 {
+    let ticks = |duration: Duration| (duration.as_secs_f64() * f64::from(rate)).round() as u64 as u32;
+    match to.duration_since(from) {
+        Ok(ahead) => ticks(ahead),
+        Err(behind) => ticks(behind.duration()).wrapping_neg(),
+    }
+}
+
+/// When media of a publisher was captured, on our clock; the same for all its tracks, so that lips stay in sync.
+#[derive(Debug, Default)]
+pub struct CaptureClock {
+    tracks: BTreeMap<String, Report>,
+    anchor: Option<Anchor>,
+}
+
+/// Ties the publisher's wall clock to ours by the report that travelled fastest.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    ntp: SystemTime,
+    local: Instant,
+}
+
+impl Anchor {
+    /// The moment on our clock; `None` if it is beyond what the clock can hold.
+    fn local(&self, ntp: SystemTime) -> Option<Instant> {
+        match ntp.duration_since(self.ntp) {
+            Ok(ahead) => self.local.checked_add(ahead),
+            Err(behind) => self.local.checked_sub(behind.duration()),
+        }
+    }
+}
+
+impl CaptureClock {
+    /// Takes a sender report of a track that arrived at `now`.
+    pub fn sender_report(&mut self, track: &str, ntp: SystemTime, rtp: u32, _rate: u32, now: Instant) {
+        self.tracks.insert(track.to_owned(), Report { ntp, rtp });
+        let predicted = self.anchor.and_then(|anchor| anchor.local(ntp));
+        self.anchor = match (self.anchor, predicted) {
+            // Arrived sooner after its making than any before, or as soon: the better measure.
+            (_, Some(predicted)) if now <= predicted && predicted - now <= MAX_JUMP => Some(Anchor { ntp, local: now }),
+            (Some(_), Some(predicted)) if now > predicted && now - predicted <= MAX_JUMP => {
+                Some(Anchor { ntp, local: (predicted + DRIFT).min(now) })
+            }
+            _ => Some(Anchor { ntp, local: now }),
+        };
+    }
+
+    /// When the media with this timestamp was captured; `now` until the track reported.
+    pub fn capture_time(&mut self, track: &str, rtp: u32, rate: u32, now: Instant) -> Instant {
+        let captured = self.anchor.zip(self.tracks.get(track)).and_then(|(anchor, report)| {
+            let ticks = rtp.wrapping_sub(report.rtp) as i32;
+            let distance = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(rate.max(1)));
+            let ntp = if ticks >= 0 {
+                report.ntp.checked_add(distance)
+            } else {
+                report.ntp.checked_sub(distance)
+            };
+            anchor.local(ntp?)
+        });
+        match captured {
+            Some(captured) if captured <= now && now - captured <= MAX_AGE => captured,
+            _ => now,
+        }
+    }
+
+    /// Forgets a track that ended.
+    pub fn forget(&mut self, track: &str) {
+        self.tracks.remove(track);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn ntp(ms: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000) + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn layers_meet_on_the_clock_of_the_lowest() {
+        let mut clocks = LayerClocks::default();
+        assert_eq!(clocks.offset(1), None);
+        clocks.sender_report(0, ntp(0), 1_000, 90_000);
+        clocks.sender_report(1, ntp(100), 500_000, 90_000);
+        // 100 ms later encoding 0 stands at 10,000.
+        let offset = clocks.offset(1).unwrap();
+        assert!((500_000u32.wrapping_add(offset)).abs_diff(10_000) <= 1);
+    }
+
+    #[test]
+    fn sound_and_picture_of_one_moment_get_one_time() {
+        let (now, ms) = (start(), Duration::from_millis);
+        let mut clock = CaptureClock::default();
+        clock.sender_report("audio", ntp(0), 48_000, 48_000, now + ms(40));
+        // This report was held up by 60 ms; the clock must not follow it far.
+        clock.sender_report("video", ntp(500), 9_000, 90_000, now + ms(600));
+        let at = now + ms(1_100);
+        let audio = clock.capture_time("audio", 48_000 + 48_000, 48_000, at);
+        let video = clock.capture_time("video", 9_000 + 45_000, 90_000, at);
+        let apart = audio.max(video) - audio.min(video);
+        assert!(apart <= ms(1), "{apart:?}");
+        assert!(at - audio >= ms(55) && at - audio <= ms(62));
+    }
+
+    #[test]
+    fn a_report_from_another_age_is_not_followed_into_the_future() {
+        let now = start();
+        let mut clock = CaptureClock::default();
+        clock.sender_report("audio", ntp(0), 0, 48_000, now);
+        assert_eq!(clock.capture_time("audio", 48_000 * 3_600, 48_000, now), now);
+        assert_eq!(clock.capture_time("unknown", 1, 48_000, now), now);
     }
 }

@@ -1,5 +1,4 @@
 //! Payload knowledge and media decisions: key frames, layers, rewriting, allocation, speakers, quality.
-
 pub mod allocator;
 pub mod bitrate;
 pub mod clock;
@@ -9,4 +8,5 @@ pub mod forward;
 pub mod keyframes;
 pub mod payload;
 pub mod quality;
+pub mod red;
 pub mod speakers;

@@ -1,4 +1,4 @@
-//! Who speaks, from the audio levels that clients put into packet headers (RFC 6464). No audio is decoded.
+//! Who is speaking, from the audio levels in RTP headers (RFC 6464).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,259 +6,148 @@ use std::time::{Duration, Instant};
 use crate::event::Speaker;
 use crate::id::ParticipantSid;
 
-/// How often speakers are determined.
-pub const UPDATE_INTERVAL: Duration = Duration::from_millis(400);
-
-/// Levels this far below full scale or louder count as speech, in dB.
+/// Quieter than this, in dB below the loudest possible, is background.
 const ACTIVE_LEVEL: f32 = 35.0;
-
-/// Part of an interval that must be speech, so that a cough makes no speaker.
-const MIN_ACTIVE_PART: f32 = 0.40;
-
-/// Exponential smoothing over about two intervals: 2 / (n + 1).
+/// Share of a window that must be loud for it to count as speech.
+const MIN_SHARE: f32 = 0.4;
+/// Weight of the newest window: the mean over about two.
 const SMOOTHING: f32 = 2.0 / 3.0;
+/// What one packet stands for where its duration is not known.
+const PACKET: Duration = Duration::from_millis(20);
+/// Changes of level below this are not told.
+const LEVEL_STEP: f32 = 0.05;
 
-/// Levels are told in eighths, so that a steady voice causes no updates.
-const LEVEL_STEPS: f32 = 8.0;
-
-/// Duration of a packet whose predecessor tells nothing: the usual one of Opus.
-const USUAL_PACKET: Duration = Duration::from_millis(20);
-
-/// Longer gaps between packets are silence (discontinuous transmission), not one long packet.
-const LONGEST_PACKET: Duration = Duration::from_millis(120);
-
-/// The loudness of one audio track.
-#[derive(Clone, Debug, Default)]
+/// The loudness of one track.
+#[derive(Debug, Default)]
 pub struct SpeakerObserver {
-    last: Option<Instant>,
-    /// Time of speech in the current interval.
-    active: Duration,
-    /// Loudest level in it, dB below full scale.
-    loudest: Option<f32>,
+    window_start: Option<Instant>,
+    loud: Duration,
+    loudest: f32,
     smoothed: f32,
 }
 
 impl SpeakerObserver {
-    /// Takes a packet's level in dBov: 0 is full scale, -127 silence.
+    /// Takes the level of a packet: 0 (loudest) to -127 dBov.
     pub fn observe(&mut self, now: Instant, level: i8) {
-        let gap = self.last.map(|last| now.saturating_duration_since(last));
-        self.last = Some(now);
-        let below_full_scale = -f32::from(level.min(0));
-        if below_full_scale <= ACTIVE_LEVEL {
-            self.active += gap
-                .filter(|gap| *gap <= LONGEST_PACKET)
-                .unwrap_or(USUAL_PACKET);
-            self.loudest = Some(
-                self.loudest
-                    .map_or(below_full_scale, |loudest| loudest.min(below_full_scale)),
-            );
+        self.window_start.get_or_insert(now);
+        let below = f32::from(level).abs();
+        if below <= ACTIVE_LEVEL {
+            if self.loud.is_zero() || below < self.loudest {
+                self.loudest = below;
+            }
+            self.loud += PACKET;
         }
     }
 
-    /// Ends an interval of [`UPDATE_INTERVAL`]: the smoothed level, 0 (silent) to 1 (full scale), linear.
-    fn finish_interval(&mut self) -> f32 {
-        let part = (self.active.as_secs_f32() / UPDATE_INTERVAL.as_secs_f32()).min(1.0);
-        let level = match self.loudest {
-            // Speech that fills less of the interval counts as so much less loud.
-            Some(loudest) if part >= MIN_ACTIVE_PART => linear(loudest) * part,
-            _ => 0.0,
+    /// Ends a window: the level in it from 0 to 1, `None` if there was no speech.
+    pub fn level(&mut self, now: Instant) -> Option<f32> {
+        let window = now.saturating_duration_since(self.window_start?);
+        let share = (self.loud.as_secs_f32() / window.as_secs_f32().max(PACKET.as_secs_f32())).min(1.0);
+        let current = if share >= MIN_SHARE {
+            // Speech that fills only part of the window counts as quieter.
+            let below = self.loudest - 20.0 * share.log10();
+            10f32.powf(-below / 20.0)
+        } else {
+            0.0
         };
-        self.smoothed += (level - self.smoothed) * SMOOTHING;
-        self.active = Duration::ZERO;
-        self.loudest = None;
-        self.smoothed
+        self.smoothed += (current - self.smoothed) * SMOOTHING;
+        self.window_start = Some(now);
+        self.loud = Duration::ZERO;
+        (self.smoothed >= 10f32.powf(-ACTIVE_LEVEL / 20.0)).then_some(self.smoothed.min(1.0))
     }
 }
 
-/// The speakers of one room.
-#[derive(Clone, Debug, Default)]
+/// The active speakers of a room, and what was told of them.
+#[derive(Debug, Default)]
 pub struct ActiveSpeakers {
-    next_update: Option<Instant>,
-    /// Those told as active, with the level told.
+    current: BTreeMap<ParticipantSid, f32>,
     told: BTreeMap<ParticipantSid, f32>,
 }
 
 impl ActiveSpeakers {
-    /// When to call [`Self::update`] next; `None` before the first call.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_update
+    /// Notes the level of one of a participant's tracks in this window; the loudest counts.
+    pub fn note(&mut self, participant: &ParticipantSid, level: Option<f32>) {
+        if let Some(level) = level {
+            let known = self.current.entry(participant.clone()).or_default();
+            *known = known.max(level);
+        }
     }
 
-    /// If an interval has ended, determines who speaks. `observers` are all audio tracks that are not muted, each
-    /// with its participant. Gives the changes only, loudest first; who fell silent or left is told as not active.
-    pub fn update<'a>(
-        &mut self,
-        now: Instant,
-        observers: impl IntoIterator<Item = (&'a ParticipantSid, &'a mut SpeakerObserver)>,
-    ) -> Vec<Speaker> {
-        if self.next_update.is_some_and(|due| now < due) {
-            return Vec::new();
-        }
-        self.next_update = Some(now + UPDATE_INTERVAL);
+    /// Shows a participant as speaking until the next window says otherwise.
+    pub fn force_active(&mut self, participant: &ParticipantSid) {
+        self.told.insert(participant.clone(), 1.0);
+    }
 
-        let mut speaking: BTreeMap<ParticipantSid, f32> = BTreeMap::new();
-        for (participant, observer) in observers {
-            let level = observer.finish_interval();
-            if level >= linear(ACTIVE_LEVEL) {
-                let told = ((level * LEVEL_STEPS).ceil() / LEVEL_STEPS).min(1.0);
-                let loudest = speaking.entry(participant.clone()).or_insert(told);
-                *loudest = loudest.max(told);
+    /// Ends a window: what changed, loudest first, those who fell silent last.
+    pub fn update(&mut self) -> Vec<Speaker> {
+        let current = std::mem::take(&mut self.current);
+        let mut changes: Vec<Speaker> = current
+            .iter()
+            .filter(|(sid, level)| self.told.get(*sid).is_none_or(|told| (told - **level).abs() >= LEVEL_STEP))
+            .map(|(sid, level)| Speaker { participant: sid.clone(), level: *level, active: true })
+            .collect();
+        changes.sort_by(|a, b| b.level.total_cmp(&a.level));
+        let silent = self.told.keys().filter(|sid| !current.contains_key(*sid));
+        changes.extend(silent.map(|sid| Speaker { participant: sid.clone(), level: 0.0, active: false }));
+        for change in &changes {
+            if change.active {
+                self.told.insert(change.participant.clone(), change.level);
+            } else {
+                self.told.remove(&change.participant);
             }
         }
-        let silent = (self.told.keys())
-            .filter(|participant| !speaking.contains_key(participant))
-            .map(|participant| Speaker {
-                participant: participant.clone(),
-                level: 0.0,
-                active: false,
-            });
-        let mut changes: Vec<_> = (speaking.iter())
-            .filter(|(participant, level)| self.told.get(participant) != Some(level))
-            .map(|(participant, level)| Speaker {
-                participant: participant.clone(),
-                level: *level,
-                active: true,
-            })
-            .chain(silent)
-            .collect();
-        changes.sort_by(|one, other| other.level.total_cmp(&one.level));
-        self.told = speaking;
         changes
     }
 
-    /// Those who speak now, for somebody who has just joined; loudest first.
-    pub fn current(&self) -> Vec<Speaker> {
-        let mut speakers: Vec<_> = (self.told.iter())
-            .map(|(participant, level)| Speaker {
-                participant: participant.clone(),
-                level: *level,
-                active: true,
-            })
-            .collect();
-        speakers.sort_by(|one, other| other.level.total_cmp(&one.level));
-        speakers
+    /// Whether somebody has been told to be speaking.
+    pub fn is_anybody_active(&self) -> bool {
+        !self.told.is_empty()
     }
-}
 
-fn linear(below_full_scale: f32) -> f32 {
-    10f32.powf(-below_full_scale / 20.0)
+    /// Forgets a participant that left.
+    pub fn remove(&mut self, participant: &ParticipantSid) {
+        self.current.remove(participant);
+        self.told.remove(participant);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    const WINDOW: Duration = Duration::from_millis(400);
 
-    struct Room {
-        now: Instant,
-        speakers: ActiveSpeakers,
-        people: Vec<(ParticipantSid, SpeakerObserver)>,
-    }
-
-    impl Room {
-        fn new() -> Self {
-            let people = ["PA_a", "PA_b"]
-                .map(|sid| (sid.into(), SpeakerObserver::default()))
-                .into();
-            let mut room = Self {
-                now: start(),
-                speakers: ActiveSpeakers::default(),
-                people,
-            };
-            room.interval([&[], &[]]);
-            room
+    #[test]
+    fn speech_is_active_and_background_is_not() {
+        #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+        let start = Instant::now();
+        let (mut speech, mut noise, mut cough) =
+            (SpeakerObserver::default(), SpeakerObserver::default(), SpeakerObserver::default());
+        for packet in 0..20u32 {
+            let at = start + PACKET * packet;
+            speech.observe(at, -20);
+            noise.observe(at, -60);
+            cough.observe(at, if packet < 4 { -10 } else { -80 });
         }
-
-        /// Plays an interval of 20 packets with these levels each, repeated over the interval.
-        fn interval(&mut self, levels: [&[i8]; 2]) -> Vec<(String, f32, bool)> {
-            for packet in 0..20 {
-                self.now += USUAL_PACKET;
-                for ((_, observer), levels) in self.people.iter_mut().zip(levels) {
-                    if let Some(level) = levels.get(packet % levels.len().max(1)) {
-                        observer.observe(self.now, *level);
-                    }
-                }
-            }
-            let observers = self
-                .people
-                .iter_mut()
-                .map(|(sid, observer)| (&*sid, observer));
-            (self.speakers.update(self.now, observers).into_iter())
-                .map(|speaker| {
-                    (
-                        speaker.participant.to_string(),
-                        speaker.level,
-                        speaker.active,
-                    )
-                })
-                .collect()
-        }
+        let level = speech.level(start + WINDOW).expect("active");
+        assert!((0.05..0.2).contains(&level), "{level}");
+        assert_eq!(noise.level(start + WINDOW), None);
+        assert_eq!(cough.level(start + WINDOW), None);
     }
 
     #[test]
-    fn a_voice_makes_a_speaker_and_silence_ends_it() {
-        let mut room = Room::new();
-        let first = room.interval([&[-20], &[-127]]);
-        assert_eq!(first, [("PA_a".to_owned(), 0.125, true)]);
-        assert_eq!(room.interval([&[-20], &[-127]]), [], "nothing new");
-        let mut later = Vec::new();
-        for _ in 0..8 {
-            later.extend(room.interval([&[-127], &[-127]]));
-        }
-        assert_eq!(later, [("PA_a".to_owned(), 0.0, false)]);
-    }
-
-    #[test]
-    fn a_cough_and_a_murmur_make_no_speaker() {
-        let mut room = Room::new();
-        let cough: &[i8] = &[-10, -127, -127, -127, -127];
-        for _ in 0..5 {
-            assert_eq!(room.interval([cough, &[-50]]), []);
-        }
-    }
-
-    #[test]
-    fn the_loudest_comes_first_and_a_newcomer_learns_of_all() {
-        let mut room = Room::new();
-        let changes = room.interval([&[-30], &[-5]]);
-        assert_eq!(
-            changes
-                .iter()
-                .map(|change| change.0.as_str())
-                .collect::<Vec<_>>(),
-            ["PA_b", "PA_a"]
-        );
-        let current: Vec<_> = room
-            .speakers
-            .current()
-            .into_iter()
-            .map(|speaker| speaker.participant)
-            .collect();
-        assert_eq!(current, ["PA_b".into(), "PA_a".into()]);
-    }
-
-    #[test]
-    fn a_speaker_who_leaves_is_told_as_silent() {
-        let mut room = Room::new();
-        room.interval([&[-20], &[]]);
-        room.people.clear();
-        assert_eq!(room.interval([&[], &[]]), [("PA_a".to_owned(), 0.0, false)]);
-    }
-
-    #[test]
-    fn updates_come_no_more_often_than_their_interval() {
-        let mut room = Room::new();
-        let due = room.speakers.poll_timeout().unwrap();
-        assert_eq!(due, room.now + UPDATE_INTERVAL);
-        room.people[0].1.observe(room.now, -3);
-        let observers = room
-            .people
-            .iter_mut()
-            .map(|(sid, observer)| (&*sid, observer));
-        assert_eq!(room.speakers.update(due - USUAL_PACKET, observers), []);
+    fn who_falls_silent_is_told_once() {
+        let (a, b) = (ParticipantSid::from("PA_a"), ParticipantSid::from("PA_b"));
+        let mut speakers = ActiveSpeakers::default();
+        speakers.note(&a, Some(0.2));
+        speakers.note(&b, Some(0.5));
+        let names = |changes: Vec<Speaker>| -> Vec<(String, bool)> {
+            changes.into_iter().map(|speaker| (speaker.participant.to_string(), speaker.active)).collect()
+        };
+        assert_eq!(names(speakers.update()), [("PA_b".into(), true), ("PA_a".into(), true)]);
+        speakers.note(&b, Some(0.51));
+        assert_eq!(names(speakers.update()), [("PA_a".into(), false)]);
+        assert_eq!(names(speakers.update()), [("PA_b".into(), false)]);
+        assert!(!speakers.is_anybody_active());
     }
 }

@@ -1,0 +1,43 @@
+# Everything people and CI do here is a target. `make help` lists them.
+SHELL := /bin/bash
+CARGO ?= cargo
+# Build output may live outside the checkout: set CARGO_TARGET_DIR.
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+FLAGS ?=
+
+.PHONY: help run demo test test-unit test-system lint deny fuzz-build pages build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+run: pages ## start a node on this machine and say where to click
+	$(CARGO) run --release --package tradewind -- serve --dev $(FLAGS)
+
+pages: server/web/dist/index.html ## build the pages the server embeds
+
+server/web/dist/index.html: $(shell find server/web/src server/web/*.html server/web/*.json server/web/*.ts -type f 2>/dev/null)
+	cd server/web && npm ci --no-audit --no-fund && npm run build
+
+build: pages ## build the server as it is shipped
+	$(CARGO) build --profile dist --package tradewind
+
+test: test-unit test-system ## every test, with real SDKs and browsers
+
+test-unit: pages ## crates in virtual time and on real sockets, and the pages' own tests
+	$(CARGO) test --workspace
+	cd server/web && npm test
+
+test-system: pages ## a real server with real clients: Python, Node, Chromium, Firefox
+	$(CARGO) build --package tradewind
+	tests/run setup
+	TRADEWIND_BIN="$(abspath $(TARGET))/debug/tradewind" tests/run all
+
+lint: pages ## formatting, lints, page checks
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	cd server/web && npm run lint
+
+clean: ## remove build output
+	$(CARGO) clean
+	rm -rf server/web/dist server/web/node_modules

@@ -1,0 +1,90 @@
+//! What every step of a room may use: settings, time, identifiers and the way out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::config::DtlsCert;
+use str0m::crypto::CryptoProvider;
+
+use crate::config::ShardConfig;
+use crate::counters::Counters;
+use crate::data::DataCodec;
+use crate::demux::Demux;
+use crate::event::{Event, Output, RoomEvent};
+use crate::id::ConnectionId;
+use crate::room::{RoomKey, TransportRef};
+use crate::shard::Transmit;
+use crate::sid::IdGenerator;
+use crate::timers::Timers;
+
+/// The parts of a shard that its rooms share, lent to them for one step.
+pub(crate) struct Context {
+    pub(crate) config: ShardConfig,
+    pub(crate) certificate: DtlsCert,
+    pub(crate) crypto: Arc<CryptoProvider>,
+    pub(crate) codec: Box<dyn DataCodec>,
+    pub(crate) ids: IdGenerator,
+    pub(crate) demux: Demux,
+    pub(crate) timers: Timers,
+    pub(crate) counters: Counters,
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) outputs: VecDeque<Output>,
+    /// Transports written to in this turn, to be turned into datagrams at its end.
+    pub(crate) dirty: Vec<TransportRef>,
+    /// Rooms that ended in this step, to be dropped after it.
+    pub(crate) closed_rooms: Vec<RoomKey>,
+    start: Instant,
+    start_unix_us: u64,
+}
+
+impl Context {
+    pub(crate) fn new(
+        config: ShardConfig,
+        start: Instant,
+        unix_ms: u64,
+        seed: u64,
+        codec: Box<dyn DataCodec>,
+        crypto: Arc<CryptoProvider>,
+        certificate: DtlsCert,
+    ) -> Self {
+        Self {
+            config,
+            certificate,
+            crypto,
+            codec,
+            ids: IdGenerator::new(seed),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            transmits: VecDeque::new(),
+            outputs: VecDeque::new(),
+            dirty: Vec::new(),
+            closed_rooms: Vec::new(),
+            start,
+            start_unix_us: unix_ms * 1_000,
+        }
+    }
+
+    /// Unix time of `now` in microseconds.
+    pub(crate) fn unix_us(&self, now: Instant) -> u64 {
+        self.start_unix_us + now.saturating_duration_since(self.start).as_micros() as u64
+    }
+
+    /// Unix time of `now` in milliseconds.
+    pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
+        self.unix_us(now) / 1_000
+    }
+
+    /// Sends an event to a signalling connection; nothing if the participant has none at the moment.
+    pub(crate) fn send(&mut self, connection: Option<ConnectionId>, event: Event) {
+        if let Some(connection) = connection {
+            self.outputs.push_back(Output::Connection(connection, event));
+        }
+    }
+
+    /// Tells the rest of the node.
+    pub(crate) fn tell(&mut self, event: RoomEvent) {
+        self.outputs.push_back(Output::Room(event));
+    }
+}

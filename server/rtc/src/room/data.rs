@@ -1,0 +1,188 @@
+//! Data messages: stamped by the server, opaque otherwise.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::channel::ChannelData;
+
+use super::{ParticipantKey, Room, TransportRef};
+use crate::command::{SendData, Target};
+use crate::context::Context;
+use crate::counters::DropReason;
+use crate::data::DataSender;
+use crate::id::{Identity, ParticipantSid};
+use crate::transport::ChannelLabel;
+
+/// How long reliable messages are kept for those who resume; a resume is over long before.
+const KEEP_FOR: Duration = Duration::from_secs(10);
+/// Bytes kept per room for those who resume.
+const KEEP_BYTES: usize = 4 * 1024 * 1024;
+/// Nonces of server API messages remembered, to drop repeats.
+const KEEP_NONCES: usize = 256;
+
+/// Reliable messages of the last seconds, for subscribers whose transport was away.
+#[derive(Default)]
+pub(super) struct DataLog {
+    messages: VecDeque<Logged>,
+    bytes: usize,
+    nonces: VecDeque<Vec<u8>>,
+}
+
+struct Logged {
+    at: Instant,
+    from: ParticipantSid,
+    sequence: u32,
+    message: Arc<[u8]>,
+    destinations: Vec<Identity>,
+}
+
+impl DataLog {
+    fn push(&mut self, logged: Logged) {
+        let now = logged.at;
+        self.bytes += logged.message.len();
+        self.messages.push_back(logged);
+        while self.bytes > KEEP_BYTES
+            || self.messages.front().is_some_and(|first| now.saturating_duration_since(first.at) > KEEP_FOR)
+        {
+            let Some(old) = self.messages.pop_front() else {
+                break;
+            };
+            self.bytes -= old.message.len();
+        }
+    }
+
+    /// False if the nonce was seen before.
+    fn is_new(&mut self, nonce: &[u8]) -> bool {
+        if nonce.is_empty() {
+            return true;
+        }
+        if self.nonces.iter().any(|known| known == nonce) {
+            return false;
+        }
+        if self.nonces.len() >= KEEP_NONCES {
+            self.nonces.pop_front();
+        }
+        self.nonces.push_back(nonce.to_vec());
+        true
+    }
+}
+
+impl Room {
+    /// Relays a message a participant sent.
+    pub(super) fn data_received(&mut self, cx: &mut Context, now: Instant, at: TransportRef, data: ChannelData) {
+        cx.counters.data_messages_in += 1;
+        let Some(participant) = self.participants.get_mut(at.participant) else {
+            return;
+        };
+        let label = participant.transport(at.target).and_then(|transport| transport.channel_label(data.id));
+        let (Some(label @ (ChannelLabel::Reliable | ChannelLabel::Lossy)), true) =
+            (label, participant.info.permission.can_publish_data)
+        else {
+            cx.counters.drop_one(DropReason::DataRefused);
+            return;
+        };
+        let sender = DataSender {
+            identity: &participant.info.identity,
+            sid: &participant.info.sid,
+            is_agent: participant.info.permission.agent,
+        };
+        let Ok(stamped) = cx.codec.stamp(&data.data, sender) else {
+            cx.counters.drop_one(DropReason::DataRefused);
+            return;
+        };
+        let reliable = label == ChannelLabel::Reliable;
+        if reliable && stamped.sequence > 0 {
+            // After a resume a client repeats what it is not sure of.
+            if stamped.sequence <= participant.data.last_sequence {
+                return;
+            }
+            participant.data.last_sequence = stamped.sequence;
+        }
+        if !stamped.relay {
+            return;
+        }
+        let from = participant.info.sid.clone();
+        let mut destinations = stamped.destinations;
+        destinations.extend(stamped.destination_sids.iter().filter_map(|sid| {
+            let key = self.participant_by_sid(sid)?;
+            self.participants.get(key).map(|participant| participant.identity().clone())
+        }));
+        self.deliver(cx, Some(at.participant), label, &stamped.message, &destinations);
+        if reliable && stamped.sequence > 0 {
+            let (sequence, message) = (stamped.sequence, stamped.message);
+            self.data_log.push(Logged { at: now, from, sequence, message, destinations });
+        }
+    }
+
+    /// Sends a message of the server API.
+    ///
+    /// # Errors
+    /// A destination is not in the room.
+    pub(super) fn send_data(&mut self, cx: &mut Context, data: SendData) {
+        if !self.data_log.is_new(&data.nonce) {
+            return;
+        }
+        let mut destinations = data.destinations;
+        destinations.extend(data.destination_sids.iter().filter_map(|sid| {
+            let key = self.participant_by_sid(sid)?;
+            self.participants.get(key).map(|participant| participant.identity().clone())
+        }));
+        let named = !data.destination_sids.is_empty();
+        if named && destinations.is_empty() {
+            return;
+        }
+        let label = if data.reliable { ChannelLabel::Reliable } else { ChannelLabel::Lossy };
+        self.deliver(cx, None, label, &Arc::from(data.message), &destinations);
+    }
+
+    fn deliver(
+        &mut self,
+        cx: &mut Context,
+        from: Option<ParticipantKey>,
+        label: ChannelLabel,
+        message: &Arc<[u8]>,
+        destinations: &[Identity],
+    ) {
+        for (key, participant) in &mut self.participants {
+            if from == Some(key) || !(destinations.is_empty() || destinations.contains(participant.identity())) {
+                continue;
+            }
+            participant.data_transport(label).send_data(cx, label, message);
+        }
+    }
+
+    /// Sends a participant that resumed what it has missed, by the last message it has of each publisher.
+    pub(super) fn replay(
+        &mut self,
+        cx: &mut Context,
+        _now: Instant,
+        key: ParticipantKey,
+        received: &[(ParticipantSid, u32)],
+    ) {
+        let Some(participant) = self.participants.get_mut(key) else {
+            return;
+        };
+        for logged in &self.data_log.messages {
+            let last = received.iter().find(|(sid, _)| *sid == logged.from).map_or(0, |(_, last)| *last);
+            let meant = logged.destinations.is_empty() || logged.destinations.contains(&participant.info.identity);
+            // Without a state for the publisher nothing is known to be missing: clients drop repeats, but not old news.
+            if last > 0 && logged.sequence > last && meant && logged.from != participant.info.sid {
+                let label = ChannelLabel::Reliable;
+                participant.data_transport(label).send_data(cx, label, &logged.message);
+            }
+        }
+    }
+}
+
+impl super::Participant {
+    /// Where data for the participant goes: its primary connection, or the one that has the channel.
+    fn data_transport(&mut self, label: ChannelLabel) -> &mut crate::transport::Transport {
+        let subscriber_ready =
+            self.subscriber.as_ref().is_some_and(|s| s.has_channel(label)) || self.primary() == Target::Subscriber;
+        match &mut self.subscriber {
+            Some(subscriber) if subscriber_ready => subscriber,
+            _ => &mut self.publisher,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import { RequestError, requestError } from './problem';
+
+/** What a participant needs to join the room of a call. */
+export interface CallGrant {
+  id: string;
+  room: string;
+  identity: string;
+  url: string;
+  token: string;
+}
+
+export interface CallSummary {
+  id: string;
+  room: string;
+  name: string;
+  language: string;
+  state: 'waiting' | 'answered';
+  created_at_ms: number;
+  agent: string | null;
+}
+
+export interface CallList {
+  calls: CallSummary[];
+}
+
+const base = '/v1/calls';
+
+/** Asks for a new call as a shopper. */
+export function createCall(shopper: { name?: string; language?: string }): Promise<CallGrant> {
+  return post(base, shopper, '');
+}
+
+/** Takes a waiting call as an agent. */
+export function answerCall(id: string, agentName: string, deskKey: string): Promise<CallGrant> {
+  return post(`${base}/${encodeURIComponent(id)}/answer`, { name: agentName }, deskKey);
+}
+
+/** Opens the server-sent events with the list of calls. */
+export async function openCallEvents(
+  deskKey: string,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const headers = { accept: 'text/event-stream', ...authorization(deskKey) };
+  const response = await request(`${base}/events`, { headers, signal, cache: 'no-store' });
+  if (response.body === null) throw new RequestError(0, '');
+  return response.body;
+}
+
+async function post<T>(path: string, body: object, deskKey: string): Promise<T> {
+  const response = await request(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...authorization(deskKey) },
+    body: JSON.stringify(body),
+  });
+  return (await response.json()) as T;
+}
+
+async function request(path: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(path, init).catch((error: unknown) => {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new RequestError(0, '');
+  });
+  if (!response.ok) throw await requestError(response);
+  return response;
+}
+
+function authorization(deskKey: string): Record<string, string> {
+  return deskKey === '' ? {} : { authorization: `Bearer ${deskKey}` };
+}

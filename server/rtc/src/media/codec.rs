@@ -29,27 +29,42 @@ const NAMES: [(Codec, &str, &str); 7] = [
 impl Codec {
     /// From a MIME type such as `video/VP8`, in any case; [`Codec::Other`] if unknown.
     pub fn from_mime(mime: &str) -> Self {
-        NAMES.iter().find(|(_, _, name)| name.eq_ignore_ascii_case(mime)).map_or(Self::Other, |found| found.0)
+        NAMES
+            .iter()
+            .find(|(_, _, name)| name.eq_ignore_ascii_case(mime))
+            .map_or(Self::Other, |found| found.0)
     }
 
     /// From a name such as `vp8`, in any case; [`Codec::Other`] if unknown.
     pub fn from_short_name(short: &str) -> Self {
-        NAMES.iter().find(|(_, name, _)| name.eq_ignore_ascii_case(short)).map_or(Self::Other, |found| found.0)
+        NAMES
+            .iter()
+            .find(|(_, name, _)| name.eq_ignore_ascii_case(short))
+            .map_or(Self::Other, |found| found.0)
     }
 
     /// The name as in `SubscribedCodec`: `vp8`; empty for [`Codec::Other`].
     pub fn short_name(self) -> &'static str {
-        NAMES.iter().find(|(codec, _, _)| *codec == self).map_or("", |found| found.1)
+        NAMES
+            .iter()
+            .find(|(codec, _, _)| *codec == self)
+            .map_or("", |found| found.1)
     }
 
     /// The MIME type as in `TrackInfo`: `video/VP8`; empty for [`Codec::Other`].
     pub fn mime(self) -> &'static str {
-        NAMES.iter().find(|(codec, _, _)| *codec == self).map_or("", |found| found.2)
+        NAMES
+            .iter()
+            .find(|(codec, _, _)| *codec == self)
+            .map_or("", |found| found.2)
     }
 
     /// Whether key frames and layers matter.
     pub fn is_video(self) -> bool {
-        matches!(self, Self::Vp8 | Self::Vp9 | Self::H264 | Self::H265 | Self::Av1)
+        matches!(
+            self,
+            Self::Vp8 | Self::Vp9 | Self::H264 | Self::H265 | Self::Av1
+        )
     }
 
     /// Ticks of the RTP timestamp per second.
@@ -83,6 +98,9 @@ mod tests {
 
     #[test]
     fn video_counts_at_90_khz_and_opus_at_48() {
-        assert_eq!((Codec::Av1.clock_rate(), Codec::Red.clock_rate()), (90_000, 48_000));
+        assert_eq!(
+            (Codec::Av1.clock_rate(), Codec::Red.clock_rate()),
+            (90_000, 48_000)
+        );
     }
 }

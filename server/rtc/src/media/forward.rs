@@ -234,11 +234,15 @@ impl Forwarder {
     }
 
     fn push_late(&mut self, packet: &SourcePacket<'_>) -> Option<Outgoing> {
-        let sequence = self.sequence.late(packet.sequence)?;
         if packet.payload.is_empty() || self.pictures.is_dropped(packet) {
             return None;
         }
         let verdict = self.filter.late(packet)?;
+        let sequence = self.sequence.late(packet.sequence)?;
+        // Those after it may all have been dropped, so that it is the newest the subscriber gets.
+        self.timeline
+            .advance(packet.timestamp, packet.timestamp_offset, packet.arrival);
+        self.pictures.advance(packet);
         Some(self.outgoing(packet, sequence, verdict))
     }
 

@@ -41,14 +41,18 @@ pub(crate) fn l2t1_key_frame(frame: u16) -> Vec<u8> {
     bits.put(0b10000, 5); // structure present, nothing custom
     bits.put(0, 6).put(1, 5); // template offset 0, two targets
     bits.put(0, 2).put(2, 2).put(0, 2).put(3, 2); // S0, S0, S1, S1
-    for indications in [0b1010, 0b1010, 0b0010, 0b0011] {
+    for indications in [0b1010, 0b1011, 0b0010, 0b0011] {
         bits.put(indications, 4);
     }
     bits.put(0, 1); // S0 key: no dependency
     bits.put(1, 1).put(1, 4).put(0, 1); // S0 delta: 2 back
     bits.put(1, 1).put(0, 4).put(0, 1); // S1 key: 1 back
     bits.put(1, 1).put(0, 4).put(1, 1).put(1, 4).put(0, 1); // S1 delta: 1 and 2 back
-    bits.put(2, 2).put(0, 1); // two chains: ns(3) = 2 is `11`, of which the first bit is read first
+    bits.put(0b11, 2).put(0b01, 2); // two chains, ns(3) = 2; the targets are protected by chains 0 and 1, ns(2)
+    bits.put(0x0011_2213, 32); // distances of the templates in the chains
+    bits.put(1, 1)
+        .put(319 << 16 | 179, 32)
+        .put(639 << 16 | 359, 32); // resolutions
     bits.bytes()
 }
 
@@ -58,7 +62,7 @@ pub(crate) fn l1t3_key_frame(frame: u16) -> Vec<u8> {
     bits.put(0b10000, 5);
     bits.put(0, 6).put(2, 5);
     bits.put(0, 2).put(1, 2).put(1, 2).put(3, 2); // T0, T0, T1, T2
-    for indications in [0b101010, 0b101010, 0b001001, 0b000001] {
+    for indications in [0b101010, 0b101010, 0b000110, 0b000001] {
         bits.put(indications, 6);
     }
     bits.put(0, 1);
@@ -118,6 +122,33 @@ fn targets_are_chosen_by_layer_and_only_among_those_being_produced() {
     let limited = reader.read(&bits.bytes()).unwrap();
     assert_eq!(limited.active_decode_targets, 0b001);
     assert_eq!(limited.choose_target(2, 7), Some(0));
+}
+
+#[test]
+fn chains_and_resolutions_are_passed_over() {
+    let mut reader = DescriptorReader::default();
+    let key = reader.read(&l2t1_key_frame(7)).unwrap();
+    assert_eq!(
+        key.targets(),
+        [
+            TargetLayer {
+                spatial: 0,
+                temporal: 0
+            },
+            TargetLayer {
+                spatial: 1,
+                temporal: 0
+            }
+        ]
+    );
+    assert_eq!(
+        (key.max_spatial(), key.indication(1)),
+        (1, Indication::Switch)
+    );
+    assert_eq!(
+        reader.read(&mandatory(3, 10).bytes()).unwrap().dependencies,
+        0b11
+    );
 }
 
 #[test]

@@ -163,10 +163,9 @@ impl LayerFilter {
         if ids.switching_up || packet.info.spatial.is_none() {
             self.temporal_open = true;
         }
-        // P unset: the layer frame needs at most the layer below in this very picture.
-        let joins = ids.begin && !ids.inter_picture && ids.spatial == self.current.spatial + 1;
-        if joins && ids.spatial <= target.spatial {
-            self.current.spatial = ids.spatial;
+        // A key picture brings every layer; what was promised to be its last one is where the marker goes.
+        if packet.info.keyframe {
+            self.current.spatial = target.spatial.min(self.top_spatial);
         }
         (ids.spatial <= self.current.spatial).then(|| self.vp9_verdict(ids))
     }
@@ -201,7 +200,8 @@ impl LayerFilter {
                 layers.spatial == self.current.spatial && layers.temporal <= self.current.temporal;
             let indication = descriptor.indication(wanted);
             let decodable = self.frames.contains_all(descriptor);
-            if !thinner && !(indication == Indication::Switch && decodable) {
+            let joins = indication == Indication::Switch && decodable;
+            if !thinner && !joins {
                 self.blocked |= indication != Indication::NotPresent
                     && !decodable
                     && layers.spatial != self.current.spatial

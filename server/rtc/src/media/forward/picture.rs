@@ -65,7 +65,7 @@ impl PictureRewriter {
         }
     }
 
-    /// A packet newer than all others is forwarded.
+    /// A packet is forwarded.
     pub(super) fn advance(&mut self, packet: &SourcePacket<'_>) {
         if let Some(descriptor) = packet.descriptor {
             let out = descriptor.frame_number.wrapping_add(self.frame_offset);
@@ -82,10 +82,22 @@ impl PictureRewriter {
             self.next_id = Some(pictures.out(pictures.highest).wrapping_add(1) & 0x7fff);
         }
         if let Some(source) = ids.tl0_pic_idx {
-            self.last_tl0 = Some(source.wrapping_add(self.tl0_offset));
+            let out = source.wrapping_add(self.tl0_offset);
+            if self
+                .last_tl0
+                .is_none_or(|last| (out.wrapping_sub(last) as i8) > 0)
+            {
+                self.last_tl0 = Some(out);
+            }
         }
         if let Some(source) = ids.key_idx {
-            self.last_key = Some(source.wrapping_add(self.key_offset));
+            let out = source.wrapping_add(self.key_offset) & 0x1f;
+            if self
+                .last_key
+                .is_none_or(|last| out.wrapping_sub(last) & 0x1f < 16)
+            {
+                self.last_key = Some(out);
+            }
         }
     }
 

@@ -73,7 +73,7 @@ impl SequenceRewriter {
     }
 
     /// The outgoing number of a packet older than the newest; `None` if there is no slot left for it.
-    pub(super) fn late(&self, source: u64) -> Option<u64> {
+    pub(super) fn late(&mut self, source: u64) -> Option<u64> {
         let back = self.highest.checked_sub(source)?;
         if source < self.first || back >= WINDOW || self.is_dropped(source) {
             return None;
@@ -81,7 +81,9 @@ impl SequenceRewriter {
         let dropped_since = (source + 1..=self.highest)
             .filter(|number| self.is_dropped(*number))
             .count() as u64;
-        Some(source.wrapping_sub(self.offset.wrapping_sub(dropped_since)))
+        let out = source.wrapping_sub(self.offset.wrapping_sub(dropped_since));
+        self.next = self.next.max(out.wrapping_add(1));
+        Some(out)
     }
 
     fn move_to(&mut self, source: u64) {

@@ -66,7 +66,7 @@ impl Timeline {
         self.offset = forward.wrapping_sub(timestamp);
     }
 
-    /// A packet newer than all others is forwarded.
+    /// A packet is forwarded.
     pub(super) fn advance(&mut self, timestamp: u32, common_offset: Option<u32>, arrival: Instant) {
         if let (None, Some(common)) = (self.base, common_offset) {
             self.base = Some(self.offset.wrapping_sub(common));

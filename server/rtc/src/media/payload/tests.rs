@@ -149,10 +149,10 @@ proptest! {
 
     #[test]
     fn a_vp8_patch_fits_whatever_was_read(payload in proptest::collection::vec(any::<u8>(), 0..16)) {
-        if let Some(ids) = inspect(Codec::Vp8, &payload).vp8 {
-            if let Some((id, _)) = ids.picture_id {
-                prop_assert!(ids.descriptor.patch().picture_id(id).build().is_ok());
-            }
+        if let Some(ids) = inspect(Codec::Vp8, &payload).vp8
+            && let Some((id, _)) = ids.picture_id
+        {
+            prop_assert!(ids.descriptor.patch().picture_id(id).build().is_ok());
         }
     }
 }

@@ -3,6 +3,8 @@
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
+use crate::convert::proto;
+
 /// Limits on what clients say, in connect requests and in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -50,11 +52,20 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of a sid; real ones have 15 to 17.
+pub(crate) const MAX_SID_BYTES: usize = 64;
+/// Characters of a track's name, stream or client-side id.
+const MAX_TRACK_TEXT_CHARS: usize = 256;
+/// Codecs of one track, and layers of one codec: 3 spatial layers of 3 qualities is the most that exists.
+const MAX_LAYERS: usize = 9;
+/// Features of one track; the protocol knows seven.
+pub(crate) const MAX_FEATURES: usize = 32;
 /// Nested messages of the protocol go less deep than this.
 const MAX_DEPTH: u32 = 8;
 
-/// Whether a protobuf message has at most `limit` fields, at all depths. Texts that happen to read as a message count
-/// as one. What is no protobuf at all passes: decoding finds that out.
+/// Whether a protobuf message has at most `limit` fields, at all depths. Without the schema a text cannot be told from a
+/// nested message, so a text counts as one where all of it reads as one: session descriptions and JSON never do. What
+/// is no protobuf at all passes: decoding finds that out.
 pub(crate) fn has_fields_at_most(limit: usize, message: &[u8]) -> bool {
     let mut budget = limit;
     count(message, 0, &mut budget) != Count::Exceeded
@@ -106,8 +117,47 @@ fn split_length_delimited<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 /// Whether a JSON text has at most `limit` members and elements, at all depths. Punctuation within texts counts too.
 pub(crate) fn has_members_at_most(limit: usize, json: &str) -> bool {
-    let separators = json.bytes().filter(|byte| matches!(byte, b'{' | b'[' | b','));
+    let separators = json
+        .bytes()
+        .filter(|byte| matches!(byte, b'{' | b'[' | b','));
     separators.count() <= limit
+}
+
+/// What is out of bounds in an announced track, in words for the application's developer.
+pub(crate) fn add_track_fault(track: &proto::AddTrackRequest) -> Option<&'static str> {
+    let too_long = |text: &str| text.chars().count() > MAX_TRACK_TEXT_CHARS;
+    if track.sid.len() > MAX_SID_BYTES {
+        return Some("the track's sid is too long");
+    }
+    if [&track.cid, &track.name, &track.stream]
+        .into_iter()
+        .any(|text| too_long(text))
+    {
+        return Some("the track's id, name or stream is longer than 256 characters");
+    }
+    let codecs = &track.simulcast_codecs;
+    if codecs
+        .iter()
+        .any(|codec| too_long(&codec.cid) || too_long(&codec.codec))
+    {
+        return Some("a codec's id or name is longer than 256 characters");
+    }
+    let mut layers = std::iter::once(&track.layers).chain(codecs.iter().map(|codec| &codec.layers));
+    let many = |layers: &Vec<proto::VideoLayer>| {
+        layers.len() > MAX_LAYERS || layers.iter().any(|layer| layer.rid.len() > MAX_SID_BYTES)
+    };
+    if codecs.len() > MAX_LAYERS || layers.any(many) {
+        return Some("the track has too many codecs or layers");
+    }
+    if track
+        .audio_features
+        .len()
+        .max(track.packet_trailer_features.len())
+        > MAX_FEATURES
+    {
+        return Some("the track has too many features");
+    }
+    None
 }
 
 #[cfg(test)]
@@ -133,8 +183,8 @@ mod tests {
 
     #[test]
     fn json_members_and_elements_are_counted() {
-        assert!(has_members_at_most(4, r#"{"a":[{},{}]}"#.trim_end_matches('}')));
-        assert!(!has_members_at_most(4, r#"{"a":[{},{},{}]}"#));
+        assert!(has_members_at_most(5, r#"{"a":[{},{}]}"#));
+        assert!(!has_members_at_most(4, r#"{"a":[{},{}]}"#));
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::Router;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 use tradewind_rtc::{Event, JoinRefusal, RoomName};
 use tradewind_signalling::Limits;
 use tradewind_signalling::join::{Connect, ConnectError, ConnectRequest, connect_v0, connect_v1};
@@ -27,8 +27,9 @@ use super::rate::RateByAddress;
 use super::{AppState, ClientAddress};
 use crate::clock::unix_s;
 use crate::config::Settings;
+use crate::metrics;
 use crate::node::{Connection, NodeError};
-use crate::socket::admission::{Admission, Refused};
+use crate::socket::admission::{Admission, Admitted, Refused};
 
 /// How long the room may take to answer a join.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,6 +95,38 @@ async fn connect(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     let upgrade = upgrade.map_err(|_| Refusal::NoWebSocket)?;
+    let joined = open(&signalling, version, client, &headers, query.as_deref()).await;
+    metrics::joins(result(&joined));
+    let joined = joined?;
+    let message_bytes = signalling.limits.message_bytes;
+    Ok(upgrade
+        .max_message_size(message_bytes)
+        .max_frame_size(message_bytes)
+        .on_upgrade(move |socket| {
+            let run = async move {
+                joined.connection.run(socket, joined.first).await;
+                drop(joined.admitted);
+            };
+            run.instrument(joined.span)
+        }))
+}
+
+/// A connection whose room has answered.
+struct Joined {
+    connection: SignalConnection,
+    first: Event,
+    admitted: Admitted,
+    span: Span,
+}
+
+/// Everything before the upgrade, so that SDKs see a refusal as an HTTP status.
+async fn open(
+    signalling: &Signalling,
+    version: Version,
+    client: ClientAddress,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Joined, Refusal> {
     signalling
         .joins
         .lock()
@@ -101,23 +134,32 @@ async fn connect(
         .take(client.household(), Instant::now())
         .map_err(|wait| Refusal::Rate { wait })?;
     let admitted = signalling.open.admit(client.0)?;
-    let (claims, connect) = signalling.read(version, &headers, query.as_deref())?;
+    let (claims, connect) = signalling.read(version, headers, query)?;
     let span = info_span!("signalling", room = claims.grants.room, identity = claims.identity);
-
-    // The room answers before the socket is upgraded, so that SDKs see a refusal as an HTTP status.
     let (connection, first) = signalling.join(&connect).instrument(span.clone()).await?;
     let session = Session::new(signalling.server.clone(), &connect, signalling.limits.clone());
-    let task = SignalConnection::new(connection, session, claims, signalling.app.keys.clone());
-    Ok(upgrade
-        .max_message_size(signalling.limits.message_bytes)
-        .max_frame_size(signalling.limits.message_bytes)
-        .on_upgrade(move |socket| {
-            let run = async move {
-                task.run(socket, first).await;
-                drop(admitted);
-            };
-            run.instrument(span)
-        }))
+    let connection = SignalConnection::new(connection, session, claims, signalling.app.keys.clone());
+    Ok(Joined { connection, first, admitted, span })
+}
+
+/// Label of the metric.
+fn result(joined: &Result<Joined, Refusal>) -> &'static str {
+    match joined {
+        Ok(joined) => match joined.first {
+            Event::Resumed { .. } => "resumed",
+            Event::Leave { .. } => "must_rejoin",
+            _ => "joined",
+        },
+        Err(refusal) => match refusal {
+            Refusal::NoWebSocket | Refusal::Connect(_) => "bad_request",
+            Refusal::NoToken | Refusal::Token(_) => "unauthorized",
+            Refusal::Join(JoinRefusal::NoSuchRoom) => "no_such_room",
+            Refusal::Join(JoinRefusal::RoomFull { .. }) => "room_full",
+            Refusal::Join(JoinRefusal::NodeFull) => "node_full",
+            Refusal::Node(_) => "overloaded",
+            Refusal::Connections(_) | Refusal::Rate { .. } => "limited",
+        },
+    }
 }
 
 async fn validate(

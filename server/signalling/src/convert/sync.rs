@@ -35,14 +35,21 @@ pub fn subscription_permission_from(
     };
     SubscriptionPermission {
         all_participants: permission.all_participants,
-        tracks: permission.track_permissions.into_iter().map(track).collect(),
+        tracks: permission
+            .track_permissions
+            .into_iter()
+            .map(track)
+            .collect(),
     }
 }
 
 /// The client's picture of its session. Channels whose number is no SCTP stream id are left out.
 pub fn sync_state_from(state: proto::SyncState, peer_mode: PeerMode) -> SyncState {
     let published = |published: proto::TrackPublishedResponse| {
-        (published.cid, published.track.unwrap_or_default().sid.into())
+        (
+            published.cid,
+            published.track.unwrap_or_default().sid.into(),
+        )
     };
     let channel = |channel: proto::DataChannelInfo| {
         Some(ChannelState {
@@ -51,13 +58,22 @@ pub fn sync_state_from(state: proto::SyncState, peer_mode: PeerMode) -> SyncStat
             label: channel.label,
         })
     };
-    let received = |state: proto::DataChannelReceiveState| (state.publisher_sid.into(), state.last_seq);
+    let received =
+        |state: proto::DataChannelReceiveState| (state.publisher_sid.into(), state.last_seq);
     SyncState {
         published: state.publish_tracks.into_iter().map(published).collect(),
         subscription: state.subscription.map(subscription_from),
         disabled: sids(state.track_sids_disabled),
-        channels: state.data_channels.into_iter().filter_map(channel).collect(),
-        received: state.datachannel_receive_states.into_iter().map(received).collect(),
+        channels: state
+            .data_channels
+            .into_iter()
+            .filter_map(channel)
+            .collect(),
+        received: state
+            .datachannel_receive_states
+            .into_iter()
+            .map(received)
+            .collect(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use tradewind_rtc::Client;
 
-use crate::convert::proto::client_info::{Capability, Sdk};
 use crate::convert::proto::ClientInfo;
+use crate::convert::proto::client_info::{Capability, Sdk};
 
 /// Characters of any one thing a client says of itself; more is cut off, as it is only shown.
 const MAX_CHARS: usize = 64;
@@ -78,7 +78,10 @@ pub(super) fn capabilities_named(list: &str) -> Vec<i32> {
         let named = Capability::from_str_name(&name.to_ascii_uppercase()).map(i32::from);
         named.or_else(|| name.parse().ok())
     };
-    list.split(',').filter_map(code).take(MAX_CAPABILITIES).collect()
+    list.split(',')
+        .filter_map(code)
+        .take(MAX_CAPABILITIES)
+        .collect()
 }
 
 fn short(text: &str) -> String {

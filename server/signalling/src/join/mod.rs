@@ -163,9 +163,15 @@ impl Request {
         };
         let mut attributes = claims.attributes.clone();
         // The protocol does not let an empty value here delete what the token says.
-        attributes.extend(self.attributes.into_iter().filter(|(_, value)| !value.is_empty()));
+        attributes.extend(
+            self.attributes
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty()),
+        );
         check_bytes("metadata", metadata.len(), limits.metadata_bytes)?;
-        let attribute_bytes = attributes.iter().map(|(key, value)| key.len() + value.len());
+        let attribute_bytes = attributes
+            .iter()
+            .map(|(key, value)| key.len() + value.len());
         check_bytes("attributes", attribute_bytes.sum(), limits.attributes_bytes)?;
         Ok(Join {
             connection,

@@ -47,7 +47,11 @@ pub(super) fn read(query: &str) -> Result<Request, ConnectError> {
         attributes,
         offer: None,
         add_tracks: Vec::new(),
-        resume: if reconnect { Some(wrapped::sid(sid)?) } else { None },
+        resume: if reconnect {
+            Some(wrapped::sid(sid)?)
+        } else {
+            None
+        },
         sync_state: None,
     })
 }

@@ -14,8 +14,7 @@ use super::{ConnectError, Request};
 use crate::convert::proto::wrapped_join_request::Compression;
 use crate::convert::proto::{AddTrackRequest, JoinRequest, WrappedJoinRequest};
 use crate::convert::{add_track_from, sync_state_from};
-use crate::limits::{Limits, has_fields_at_most};
-use crate::session::{MAX_SID_BYTES, add_track_fault};
+use crate::limits::{Limits, MAX_SID_BYTES, add_track_fault, has_fields_at_most};
 
 /// SDKs differ in whether they pad.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -43,11 +42,21 @@ fn read_request(join: JoinRequest, limits: &Limits) -> Result<Request, ConnectEr
     let (client, browser_version) = client_from(join.client_info.unwrap_or_default());
     let settings = join.connection_settings.unwrap_or_default();
     let offer = join.publisher_offer.filter(|offer| !offer.sdp.is_empty());
-    if offer.as_ref().is_some_and(|offer| offer.sdp.len() > limits.sdp_bytes) {
+    if offer
+        .as_ref()
+        .is_some_and(|offer| offer.sdp.len() > limits.sdp_bytes)
+    {
         return Err(bad("its offer is too large"));
     }
-    let offer = offer.map(|offer| SessionDescription { sdp: offer.sdp, id: offer.id });
-    let resume = if join.reconnect { Some(sid(join.participant_sid)?) } else { None };
+    let offer = offer.map(|offer| SessionDescription {
+        sdp: offer.sdp,
+        id: offer.id,
+    });
+    let resume = if join.reconnect {
+        Some(sid(join.participant_sid)?)
+    } else {
+        None
+    };
     Ok(Request {
         client,
         browser_version,
@@ -60,7 +69,9 @@ fn read_request(join: JoinRequest, limits: &Limits) -> Result<Request, ConnectEr
         offer,
         add_tracks: read_tracks(join.add_track_requests, limits)?,
         resume,
-        sync_state: join.sync_state.map(|state| sync_state_from(state, PeerMode::Single)),
+        sync_state: join
+            .sync_state
+            .map(|state| sync_state_from(state, PeerMode::Single)),
     })
 }
 
@@ -69,7 +80,9 @@ fn read_tracks(
     limits: &Limits,
 ) -> Result<Vec<AddTrack>, ConnectError> {
     if tracks.len() > limits.tracks_per_join {
-        return Err(ConnectError::TooManyTracks { limit: limits.tracks_per_join });
+        return Err(ConnectError::TooManyTracks {
+            limit: limits.tracks_per_join,
+        });
     }
     let read = |track: AddTrackRequest| {
         if let Some(fault) = add_track_fault(&track) {
@@ -82,8 +95,7 @@ fn read_tracks(
 
 /// The bytes of the inner message.
 fn unwrap(wrapper: &[u8], limits: &Limits) -> Result<Vec<u8>, ConnectError> {
-    let wrapper =
-        WrappedJoinRequest::decode(wrapper).map_err(|error| bad(&error.to_string()))?;
+    let wrapper = WrappedJoinRequest::decode(wrapper).map_err(|error| bad(&error.to_string()))?;
     match Compression::try_from(wrapper.compression) {
         Ok(Compression::None) => Ok(wrapper.join_request),
         Ok(Compression::Gzip) => inflate(&wrapper.join_request, limits),
@@ -93,7 +105,9 @@ fn unwrap(wrapper: &[u8], limits: &Limits) -> Result<Vec<u8>, ConnectError> {
 
 /// Inflates no further than the limit: a kilobyte can hold a megabyte of zeros.
 fn inflate(compressed: &[u8], limits: &Limits) -> Result<Vec<u8>, ConnectError> {
-    let one_more = u64::try_from(limits.join_request_bytes).unwrap_or(u64::MAX).saturating_add(1);
+    let one_more = u64::try_from(limits.join_request_bytes)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     let mut bytes = Vec::new();
     GzDecoder::new(compressed)
         .take(one_more)
@@ -112,7 +126,10 @@ pub(super) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
 /// A sid the client gives; real ones have 15 bytes.
 pub(super) fn sid(text: String) -> Result<String, ConnectError> {
     if text.len() > MAX_SID_BYTES {
-        return Err(ConnectError::TextTooLong { what: "participant's sid", limit: MAX_SID_BYTES });
+        return Err(ConnectError::TextTooLong {
+            what: "participant's sid",
+            limit: MAX_SID_BYTES,
+        });
     }
     Ok(text)
 }
@@ -122,5 +139,8 @@ fn bad(why: &str) -> ConnectError {
 }
 
 fn too_large(limits: &Limits) -> ConnectError {
-    ConnectError::TooLarge { what: "contents of `join_request`", limit: limits.join_request_bytes }
+    ConnectError::TooLarge {
+        what: "contents of `join_request`",
+        limit: limits.join_request_bytes,
+    }
 }

@@ -15,7 +15,10 @@ struct CandidateInit {
 /// The candidate attribute without `a=`; empty at the end of candidates.
 pub(super) fn read(init: &str, limit: usize) -> Result<String, SignalError> {
     if init.len() > limit {
-        return Err(SignalError::CandidateTooLarge { bytes: init.len(), limit });
+        return Err(SignalError::CandidateTooLarge {
+            bytes: init.len(),
+            limit,
+        });
     }
     if init.trim().is_empty() {
         return Ok(String::new());
@@ -35,7 +38,9 @@ mod tests {
     fn candidates_of_browsers_and_native_sdks_are_read() {
         let host = "candidate:1 1 udp 2122260223 192.0.2.1 50000 typ host";
         for init in [
-            format!(r#"{{"candidate":"{host}","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":null}}"#),
+            format!(
+                r#"{{"candidate":"{host}","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":null}}"#
+            ),
             format!(r#"{{"candidate":"a={host}","sdpMid":null}}"#),
             format!(r#"{{"candidate":"{host}\r\n"}}"#),
         ] {
@@ -45,16 +50,28 @@ mod tests {
 
     #[test]
     fn the_end_of_candidates_has_many_forms() {
-        for init in ["", "null", "{}", r#"{"candidate":null}"#, r#"{"candidate":"","sdpMid":"0"}"#] {
+        for init in [
+            "",
+            "null",
+            "{}",
+            r#"{"candidate":null}"#,
+            r#"{"candidate":"","sdpMid":"0"}"#,
+        ] {
             assert_eq!(read(init, 2048).as_deref(), Ok(""), "{init}");
         }
     }
 
     #[test]
     fn what_is_no_candidate_is_refused() {
-        assert_eq!(read("candidate:1", 2048), Err(SignalError::CandidateMalformed));
+        assert_eq!(
+            read("candidate:1", 2048),
+            Err(SignalError::CandidateMalformed)
+        );
         assert_eq!(read("[1]", 2048), Err(SignalError::CandidateMalformed));
         let long = format!(r#"{{"candidate":"{}"}}"#, "x".repeat(2048));
-        assert!(matches!(read(&long, 2048), Err(SignalError::CandidateTooLarge { limit: 2048, .. })));
+        assert!(matches!(
+            read(&long, 2048),
+            Err(SignalError::CandidateTooLarge { limit: 2048, .. })
+        ));
     }
 }

@@ -5,6 +5,7 @@ mod request;
 mod response;
 mod server;
 
+use std::fmt;
 use std::sync::Arc;
 
 use prost::Message;
@@ -13,14 +14,16 @@ use tradewind_rtc::{Event, PeerMode, SignalRequest};
 use crate::convert::proto;
 use crate::convert::proto::signal_response::Message as Response;
 use crate::join::{Connect, ConnectRequest, ConnectionSettings};
-use crate::limits::{Limits, has_fields_at_most, has_members_at_most};
+use crate::limits::{Limits, MAX_SID_BYTES, has_fields_at_most, has_members_at_most};
 use crate::sdp::SdpClient;
 
-pub use request::{MAX_SID_BYTES, add_track_fault};
 pub use server::{COMPATIBLE_VERSION, IceServer, PROTOCOL, ServerInfo};
 
+/// Characters of a parser's complaint that are passed on.
+const MAX_ERROR_CHARS: usize = 200;
+
 /// A WebSocket message to the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Frame {
     /// Protobuf.
     Binary(Vec<u8>),
@@ -28,8 +31,18 @@ pub enum Frame {
     Text(String),
 }
 
+impl fmt::Debug for Frame {
+    // Frames hold addresses, passwords and tokens, which must not reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+        }
+    }
+}
+
 /// A WebSocket message of the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum FrameRef<'a> {
     Binary(&'a [u8]),
     Text(&'a str),
@@ -109,7 +122,10 @@ impl Session {
 
     /// Writes one event of the room, in the form of the client's last frame; binary before the first.
     pub fn send(&mut self, event: Event) -> Vec<Frame> {
-        self.write(event).into_iter().map(|response| self.encode(response)).collect()
+        self.write(event)
+            .into_iter()
+            .map(|response| self.encode(response))
+            .collect()
     }
 
     /// Gives the client a fresh token for its reconnects.
@@ -131,7 +147,10 @@ impl Session {
             FrameRef::Text(text) => text.len(),
         };
         if bytes > self.limits.message_bytes {
-            return Err(SignalError::MessageTooLarge { bytes, limit: self.limits.message_bytes });
+            return Err(SignalError::MessageTooLarge {
+                bytes,
+                limit: self.limits.message_bytes,
+            });
         }
         let limit = self.limits.fields;
         let few_enough = match frame {
@@ -142,15 +161,17 @@ impl Session {
             return Err(SignalError::TooManyFields { limit });
         }
         match frame {
-            FrameRef::Binary(bytes) => proto::SignalRequest::decode(bytes)
-                .map_err(|error| SignalError::Malformed(error.to_string())),
-            FrameRef::Text(text) => serde_json::from_str(text)
-                .map_err(|error| SignalError::Malformed(error.to_string())),
+            FrameRef::Binary(bytes) => {
+                proto::SignalRequest::decode(bytes).map_err(|error| malformed(&error))
+            }
+            FrameRef::Text(text) => serde_json::from_str(text).map_err(|error| malformed(&error)),
         }
     }
 
     fn encode(&self, message: Response) -> Frame {
-        let response = proto::SignalResponse { message: Some(message) };
+        let response = proto::SignalResponse {
+            message: Some(message),
+        };
         if self.text {
             // A relayed code that is newer than our protobuf types has no name in JSON. SDKs read both forms at any
             // time, so such a message goes out in binary.
@@ -160,6 +181,11 @@ impl Session {
         }
         Frame::Binary(response.encode_to_vec())
     }
+}
+
+/// Cut short, because what a parser complains of may quote the message.
+fn malformed(error: &dyn fmt::Display) -> SignalError {
+    SignalError::Malformed(error.to_string().chars().take(MAX_ERROR_CHARS).collect())
 }
 
 #[cfg(test)]

@@ -13,20 +13,13 @@ use crate::convert::{
     subscription_permission_from, sync_state_from, target_from, update_metadata_from,
     video_quality_from,
 };
-
-/// Bytes of a sid; real ones have 15 to 17.
-pub const MAX_SID_BYTES: usize = 64;
-/// Characters of a track's name, stream or client-side id.
-const MAX_TRACK_TEXT_CHARS: usize = 256;
-/// Codecs of one track, and layers of one codec: 3 spatial layers of 3 qualities is the most that exists.
-const MAX_LAYERS: usize = 9;
-/// Features of one track; the protocol knows seven.
-const MAX_FEATURES: usize = 32;
+use crate::limits::{MAX_FEATURES, MAX_SID_BYTES, add_track_fault};
 
 const NO_DATA_TRACKS: &str = "data tracks are not supported by this server";
 const NO_DATA_BLOBS: &str = "data blobs are not supported by this server";
 
 impl Session {
+    #[expect(deprecated, reason = "older clients still send update_layers")]
     pub(super) fn read(
         &self,
         message: Request,
@@ -40,19 +33,39 @@ impl Session {
             Request::AddTrack(track) => return self.add_track(track),
             Request::PublishDataTrackRequest(track) => {
                 let refused = Some(Refused::PublishDataTrack(track));
-                return Ok(vec![self.refuse(0, Reason::NotAllowed, NO_DATA_TRACKS, refused)]);
+                return Ok(vec![self.refuse(
+                    0,
+                    Reason::NotAllowed,
+                    NO_DATA_TRACKS,
+                    refused,
+                )]);
             }
             Request::UnpublishDataTrackRequest(track) => {
                 let refused = Some(Refused::UnpublishDataTrack(track));
-                return Ok(vec![self.refuse(0, Reason::NotFound, NO_DATA_TRACKS, refused)]);
+                return Ok(vec![self.refuse(
+                    0,
+                    Reason::NotFound,
+                    NO_DATA_TRACKS,
+                    refused,
+                )]);
             }
             Request::StoreDataBlobRequest(blob) => {
                 let id = blob.request_id;
-                return Ok(vec![self.refuse(id, Reason::NotAllowed, NO_DATA_BLOBS, None)]);
+                return Ok(vec![self.refuse(
+                    id,
+                    Reason::NotAllowed,
+                    NO_DATA_BLOBS,
+                    None,
+                )]);
             }
             Request::GetDataBlobRequest(blob) => {
                 let id = blob.request_id;
-                return Ok(vec![self.refuse(id, Reason::NotAllowed, NO_DATA_BLOBS, None)]);
+                return Ok(vec![self.refuse(
+                    id,
+                    Reason::NotAllowed,
+                    NO_DATA_BLOBS,
+                    None,
+                )]);
             }
             // Superseded by update_video_track; and there are no data tracks to subscribe to. Nobody waits for a reply.
             Request::UpdateLayers(_) | Request::UpdateDataSubscription(_) => return Ok(Vec::new()),
@@ -60,12 +73,13 @@ impl Session {
                 Some(scenario) => SignalRequest::Simulate(read_scenario(scenario)),
                 None => return Ok(Vec::new()),
             },
-            Request::Offer(offer) => SignalRequest::Offer(self.description(offer)?),
-            Request::Answer(answer) => SignalRequest::Answer(self.description(answer)?),
+            Request::Offer(offer) => SignalRequest::Offer(self.read_description(offer)?),
+            Request::Answer(answer) => SignalRequest::Answer(self.read_description(answer)?),
             Request::Trickle(trickle) => self.trickle(&trickle)?,
-            Request::Mute(mute) => {
-                SignalRequest::Mute { track: sid(mute.sid)?, muted: mute.muted }
-            }
+            Request::Mute(mute) => SignalRequest::Mute {
+                track: sid(mute.sid)?,
+                muted: mute.muted,
+            },
             Request::Subscription(subscription) => {
                 let (tracks, subscribe) = subscription_from(subscription);
                 check_sids(&tracks)?;
@@ -82,7 +96,12 @@ impl Session {
             Request::SyncState(state) => {
                 let state = sync_state_from(state, self.peer_mode());
                 check_sids(&state.disabled)?;
-                check_sids(state.subscription.as_ref().map_or(&[], |(tracks, _)| tracks))?;
+                check_sids(
+                    state
+                        .subscription
+                        .as_ref()
+                        .map_or(&[], |(tracks, _)| tracks),
+                )?;
                 SignalRequest::SyncState(Box::new(state))
             }
             Request::UpdateMetadata(update) => {
@@ -97,9 +116,9 @@ impl Session {
                 width: update.width,
                 height: update.height,
             },
-            Request::Leave(leave) => {
-                SignalRequest::Leave { reason: disconnect_reason_from(leave.reason) }
-            }
+            Request::Leave(leave) => SignalRequest::Leave {
+                reason: disconnect_reason_from(leave.reason),
+            },
         };
         Ok(vec![Incoming::Request(request)])
     }
@@ -127,9 +146,16 @@ impl Session {
         let Some(announced) = add_track_from(track.clone()) else {
             let refused = Some(Refused::AddTrack(track));
             let message = "a track is either audio or video";
-            return Ok(vec![self.refuse(0, Reason::UnsupportedType, message, refused)]);
+            return Ok(vec![self.refuse(
+                0,
+                Reason::UnsupportedType,
+                message,
+                refused,
+            )]);
         };
-        Ok(vec![Incoming::Request(SignalRequest::AddTrack(Box::new(announced)))])
+        Ok(vec![Incoming::Request(SignalRequest::AddTrack(Box::new(
+            announced,
+        )))])
     }
 
     fn trickle(&self, trickle: &proto::TrickleRequest) -> Result<SignalRequest, SignalError> {
@@ -139,7 +165,7 @@ impl Session {
         })
     }
 
-    fn description(
+    fn read_description(
         &self,
         description: proto::SessionDescription,
     ) -> Result<SessionDescription, SignalError> {
@@ -147,7 +173,10 @@ impl Session {
         if bytes > limit {
             return Err(SignalError::SdpTooLarge { bytes, limit });
         }
-        Ok(SessionDescription { sdp: description.sdp, id: description.id })
+        Ok(SessionDescription {
+            sdp: description.sdp,
+            id: description.id,
+        })
     }
 
     fn refuse(
@@ -170,32 +199,6 @@ impl Session {
     }
 }
 
-/// What is out of bounds in an announced track, in words for the application's developer.
-pub fn add_track_fault(track: &proto::AddTrackRequest) -> Option<&'static str> {
-    let too_long = |text: &str| text.chars().count() > MAX_TRACK_TEXT_CHARS;
-    if track.sid.len() > MAX_SID_BYTES {
-        return Some("the track's sid is too long");
-    }
-    if [&track.cid, &track.name, &track.stream].into_iter().any(|text| too_long(text)) {
-        return Some("the track's id, name or stream is longer than 256 characters");
-    }
-    let codecs = &track.simulcast_codecs;
-    if codecs.iter().any(|codec| too_long(&codec.cid) || too_long(&codec.codec)) {
-        return Some("a codec's id or name is longer than 256 characters");
-    }
-    let mut layers = std::iter::once(&track.layers).chain(codecs.iter().map(|codec| &codec.layers));
-    let many = |layers: &Vec<proto::VideoLayer>| {
-        layers.len() > MAX_LAYERS || layers.iter().any(|layer| layer.rid.len() > MAX_SID_BYTES)
-    };
-    if codecs.len() > MAX_LAYERS || layers.any(many) {
-        return Some("the track has too many codecs or layers");
-    }
-    if track.audio_features.len().max(track.packet_trailer_features.len()) > MAX_FEATURES {
-        return Some("the track has too many features");
-    }
-    None
-}
-
 fn read_track_settings(settings: proto::UpdateTrackSettings) -> Result<SignalRequest, SignalError> {
     let tracks = sids(settings.track_sids);
     check_sids(&tracks)?;
@@ -214,18 +217,18 @@ fn read_track_settings(settings: proto::UpdateTrackSettings) -> Result<SignalReq
 
 fn read_scenario(scenario: ScenarioCode) -> Scenario {
     match scenario {
-        ScenarioCode::SpeakerUpdate(seconds) => {
-            Scenario::SpeakerUpdate { seconds: u32::try_from(seconds).unwrap_or(0) }
-        }
+        ScenarioCode::SpeakerUpdate(seconds) => Scenario::SpeakerUpdate {
+            seconds: u32::try_from(seconds).unwrap_or(0),
+        },
         ScenarioCode::NodeFailure(_) => Scenario::NodeFailure,
         ScenarioCode::Migration(_) => Scenario::Migration,
         ScenarioCode::ServerLeave(_) => Scenario::ServerLeave,
         ScenarioCode::SwitchCandidateProtocol(protocol) => {
             Scenario::SwitchCandidateProtocol { protocol }
         }
-        ScenarioCode::SubscriberBandwidth(bitrate) => {
-            Scenario::SubscriberBandwidth { bitrate: u64::try_from(bitrate).unwrap_or(0) }
-        }
+        ScenarioCode::SubscriberBandwidth(bitrate) => Scenario::SubscriberBandwidth {
+            bitrate: u64::try_from(bitrate).unwrap_or(0),
+        },
         ScenarioCode::DisconnectSignalOnResume(_) => Scenario::DisconnectSignalOnResume,
         ScenarioCode::DisconnectSignalOnResumeNoMessages(_) => {
             Scenario::DisconnectSignalOnResumeNoMessages

@@ -40,29 +40,32 @@ impl Session {
                 let track_sid = track.to_string();
                 Response::TrackUnpublished(proto::TrackUnpublishedResponse { track_sid })
             }
-            Event::TrackSubscribed { track } => {
-                Response::TrackSubscribed(proto::TrackSubscribed { track_sid: track.to_string() })
-            }
+            Event::TrackSubscribed { track } => Response::TrackSubscribed(proto::TrackSubscribed {
+                track_sid: track.to_string(),
+            }),
             Event::Participants(participants) => self.participants(&participants)?,
-            Event::Room(room) => {
-                Response::RoomUpdate(proto::RoomUpdate { room: Some(room_info(&room)) })
-            }
+            Event::Room(room) => Response::RoomUpdate(proto::RoomUpdate {
+                room: Some(room_info(&room)),
+            }),
             Event::Speakers(speakers) if protocol > 2 => speakers_changed(&speakers),
             Event::Quality(reports) if protocol > 4 => quality_update(&reports, protocol),
             Event::TrackUnpublished { .. } | Event::Speakers(_) | Event::Quality(_) => return None,
             Event::StreamStates(states) => stream_state_update(&states),
             Event::SubscribedQuality { track, codecs } => subscribed_quality(&track, &codecs)?,
-            Event::SubscriptionPermission { participant, track, allowed } => {
-                Response::SubscriptionPermissionUpdate(proto::SubscriptionPermissionUpdate {
-                    participant_sid: participant.to_string(),
-                    track_sid: track.to_string(),
-                    allowed,
-                })
-            }
+            Event::SubscriptionPermission {
+                participant,
+                track,
+                allowed,
+            } => Response::SubscriptionPermissionUpdate(proto::SubscriptionPermissionUpdate {
+                participant_sid: participant.to_string(),
+                track_sid: track.to_string(),
+                allowed,
+            }),
             Event::SubscriptionFailed { track, error } => subscription_failed(&track, error),
-            Event::Mute { track, muted } => {
-                Response::Mute(proto::MuteTrackRequest { sid: track.to_string(), muted })
-            }
+            Event::Mute { track, muted } => Response::Mute(proto::MuteTrackRequest {
+                sid: track.to_string(),
+                muted,
+            }),
             Event::MediaSectionsRequirement { audios, videos } => {
                 Response::MediaSectionsRequirement(proto::MediaSectionsRequirement {
                     num_audios: audios,
@@ -70,17 +73,23 @@ impl Session {
                 })
             }
             // Queued is no error, and older clients take every reason for one.
-            Event::RequestFailed { reason: RefusalReason::Queued, .. } if protocol <= 14 => {
+            Event::RequestFailed {
+                reason: RefusalReason::Queued,
+                ..
+            } if protocol <= 14 => {
                 return None;
             }
-            Event::RequestFailed { request_id, refused, reason, message } => {
-                Response::RequestResponse(proto::RequestResponse {
-                    request_id,
-                    reason: refusal_reason(reason) as i32,
-                    message,
-                    request: Some(refused_request(refused)),
-                })
-            }
+            Event::RequestFailed {
+                request_id,
+                refused,
+                reason,
+                message,
+            } => Response::RequestResponse(proto::RequestResponse {
+                request_id,
+                reason: refusal_reason(reason) as i32,
+                message,
+                request: Some(refused_request(refused)),
+            }),
             Event::Leave { reason, action } => self.leave(reason, action)?,
         })
     }
@@ -177,19 +186,27 @@ fn stream_state_update(states: &[StreamState]) -> Response {
 #[expect(deprecated)]
 fn subscribed_quality(track: &TrackSid, codecs: &[SubscribedCodec]) -> Option<Response> {
     let codec = |codec: &SubscribedCodec| {
-        let qualities = codec.qualities.iter().map(|(quality, enabled)| proto::SubscribedQuality {
-            quality: video_quality(*quality) as i32,
-            enabled: *enabled,
-        });
-        proto::SubscribedCodec { codec: codec.codec.clone(), qualities: qualities.collect() }
+        let qualities = codec
+            .qualities
+            .iter()
+            .map(|(quality, enabled)| proto::SubscribedQuality {
+                quality: video_quality(*quality) as i32,
+                enabled: *enabled,
+            });
+        proto::SubscribedCodec {
+            codec: codec.codec.clone(),
+            qualities: qualities.collect(),
+        }
     };
     let subscribed_codecs: Vec<_> = codecs.iter().map(codec).collect();
-    Some(Response::SubscribedQualityUpdate(proto::SubscribedQualityUpdate {
-        track_sid: track.to_string(),
-        // SDKs from before tracks had several codecs read this list.
-        subscribed_qualities: subscribed_codecs.first()?.qualities.clone(),
-        subscribed_codecs,
-    }))
+    Some(Response::SubscribedQualityUpdate(
+        proto::SubscribedQualityUpdate {
+            track_sid: track.to_string(),
+            // SDKs from before tracks had several codecs read this list.
+            subscribed_qualities: subscribed_codecs.first()?.qualities.clone(),
+            subscribed_codecs,
+        },
+    ))
 }
 
 fn subscription_failed(track: &TrackSid, error: SubscriptionError) -> Response {
@@ -218,9 +235,10 @@ fn refused_request(refused: RefusedRequest) -> Refused {
     match refused {
         RefusedRequest::AddTrack(track) => Refused::AddTrack(add_track(&track)),
         RefusedRequest::UpdateMetadata(update) => Refused::UpdateMetadata(echo(update)),
-        RefusedRequest::Mute { track, muted } => {
-            Refused::Mute(proto::MuteTrackRequest { sid: track.to_string(), muted })
-        }
+        RefusedRequest::Mute { track, muted } => Refused::Mute(proto::MuteTrackRequest {
+            sid: track.to_string(),
+            muted,
+        }),
         RefusedRequest::UpdateAudioTrack { track } => {
             Refused::UpdateAudioTrack(proto::UpdateLocalAudioTrack {
                 track_sid: track.to_string(),

@@ -44,13 +44,18 @@ pub struct IceServer {
 impl fmt::Debug for IceServer {
     // Credentials must not reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
     }
 }
 
 impl Session {
     pub(super) fn join_response(&self, joined: &Joined) -> proto::JoinResponse {
-        let others = joined.others.iter().map(|participant| participant_info(participant));
+        let others = joined
+            .others
+            .iter()
+            .map(|participant| participant_info(participant));
         proto::JoinResponse {
             room: Some(room_info(&joined.room)),
             participant: Some(participant_info(&joined.participant)),
@@ -122,7 +127,10 @@ fn client_configuration(settings: &ConnectionSettings) -> Option<proto::ClientCo
 
 /// Whether a version like `18.3.1` is later than `than`; numbers that are missing count as 0, as do odd ones.
 fn is_after(version: &str, than: &[u32]) -> bool {
-    let mut version: Vec<u32> = version.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+    let mut version: Vec<u32> = version
+        .split('.')
+        .map(|part| part.parse().unwrap_or(0))
+        .collect();
     while version.len() > than.len() && version.last() == Some(&0) {
         version.pop();
     }

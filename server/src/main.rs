@@ -2,12 +2,15 @@
 //! threads and HTTP.
 
 mod cli;
+mod clock;
 mod config;
 mod http;
 mod log;
 mod metrics;
 mod node;
 mod random;
+mod shard;
+mod socket;
 mod webhook;
 
 fn main() -> std::process::ExitCode {

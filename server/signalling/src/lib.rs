@@ -4,10 +4,15 @@
 
 pub mod convert;
 pub mod data;
+pub mod join;
 mod json;
+mod limits;
 #[cfg(test)]
 mod samples;
 pub mod sdp;
+pub mod session;
 pub mod token;
 pub mod twirp;
 pub mod webhook;
+
+pub use limits::Limits;

@@ -5,6 +5,7 @@
 mod codes;
 mod participant;
 mod room;
+mod sync;
 mod track;
 
 pub use codes::{
@@ -14,6 +15,9 @@ pub use codes::{
 pub use livekit_protocol as proto;
 pub use participant::{participant_info, permission, permission_from, update_metadata_from};
 pub use room::{ENABLED_CODECS, codecs, room_info};
+pub use sync::{
+    sids, subscription_from, subscription_permission_from, sync_state_from, target_from,
+};
 pub use track::{add_track, add_track_from, kind, kind_from, track_info};
 
 #[cfg(test)]

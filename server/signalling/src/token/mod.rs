@@ -28,9 +28,12 @@ pub const LEEWAY_S: u64 = 60;
 pub struct Keys(BTreeMap<String, String>);
 
 impl Keys {
-    /// The secret of `api_key`.
+    /// The secret of `api_key`. An empty secret is none: anybody could sign with it.
     pub fn secret(&self, api_key: &str) -> Option<&str> {
-        self.0.get(api_key).map(String::as_str)
+        self.0
+            .get(api_key)
+            .map(String::as_str)
+            .filter(|secret| !secret.is_empty())
     }
 
     /// The first key in alphabetical order, for tokens the server itself issues.

@@ -67,6 +67,41 @@ fn a_signed_token_says_the_same_when_it_is_read() {
     assert_eq!(read, shopper());
 }
 
+/// Issued by `AccessToken` of livekit-api 1.2.2 (Python) at Unix time 1795376753 for six hours.
+const PYTHON_TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJuYW1lIjoiQWlrbyIsImtpbmQiOiJhZ2VudCIsIm1ldGFkYXRhIjoibSIsInZpZGV\
+    vIjp7InJvb21Kb2luIjp0cnVlLCJyb29tIjoib3JkZXItMTciLCJjYW5QdWJsaXNoIjp0cnVlLCJjYW5TdWJzY3JpYmUiOnRydWUsImN\
+    hblB1Ymxpc2hEYXRhIjp0cnVlLCJjYW5QdWJsaXNoU291cmNlcyI6WyJtaWNyb3Bob25lIiwic2NyZWVuX3NoYXJlIl0sImNhblVwZGF\
+    0ZU93bk1ldGFkYXRhIjp0cnVlfSwiYXR0cmlidXRlcyI6eyJsb2NhbGUiOiJqYSJ9LCJyb29tQ29uZmlnIjp7ImVtcHR5VGltZW91dCI\
+    6NjAsIm1heFBhcnRpY2lwYW50cyI6NH0sInN1YiI6InNob3BwZXItNyIsImlzcyI6ImRldmtleSIsIm5iZiI6MTc5NTM3Njc1MywiZXh\
+    wIjoxNzk1Mzk4MzUzfQ.uOf8ZIFhulxS3Ko30_krjlHSBCZo1RJzvcHut_qWBs0";
+
+#[test]
+fn a_token_of_a_public_sdk_is_read_whole() {
+    let claims = verify(&keys(), PYTHON_TOKEN, 1_795_376_753).unwrap();
+    assert_eq!(
+        (
+            claims.identity.as_str(),
+            claims.name.as_str(),
+            claims.metadata.as_str()
+        ),
+        ("shopper-7", "Aiko", "m")
+    );
+    assert_eq!((claims.kind, claims.expires_at_s), (4, 1_795_398_353));
+    assert_eq!(claims.attributes["locale"], "ja");
+    assert!(claims.grants.room_join && claims.grants.room == "order-17");
+    assert_eq!(
+        claims.grants.can_publish_sources,
+        [TrackSource::Microphone, TrackSource::ScreenShare]
+    );
+    assert!(claims.grants.permission().can_update_metadata);
+    let config = RoomConfig {
+        empty_timeout_s: 60,
+        max_participants: 4,
+        ..RoomConfig::default()
+    };
+    assert_eq!(claims.room_config, Some(config));
+}
+
 #[test]
 fn a_refreshed_token_keeps_claims_this_server_does_not_know() {
     let payload = json!({
@@ -189,6 +224,19 @@ fn every_kind_of_bad_token_is_told_apart() {
         check(&issue(&json!({"iss": "devkey", "exp": NOW, "name": 3}))),
         TokenError::Malformed(_)
     ));
+}
+
+#[test]
+fn a_key_without_a_secret_opens_nothing() {
+    let blank: Keys = [("devkey".to_owned(), String::new())].into_iter().collect();
+    assert_eq!(
+        verify(&blank, PYTHON_TOKEN, 1_795_376_753),
+        Err(TokenError::UnknownApiKey)
+    );
+    assert_eq!(
+        sign(&blank, &shopper(), NOW, 60),
+        Err(TokenError::UnknownApiKey)
+    );
 }
 
 #[test]

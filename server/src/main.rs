@@ -2,6 +2,7 @@
 //! threads and HTTP.
 
 mod cli;
+mod clock;
 mod config;
 mod http;
 mod log;

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +25,7 @@ use tradewind_signalling::data::DataPacketCodec;
 
 use self::directory::Directory;
 use self::notices::Followers;
+use crate::clock::unix_ms;
 use crate::shard::{Input, ShardHandle};
 use crate::socket::admission::Admission;
 use crate::socket::tcp::{Fragments, IceTcp};
@@ -249,6 +250,11 @@ impl Node {
         }
     }
 
+    /// Whether the room exists or is being made.
+    pub(crate) fn has_room(&self, room: &RoomName) -> bool {
+        self.0.directory.find(room).is_some()
+    }
+
     /// A queue that from now on receives every room event, in order per room. Events are dropped and counted, never
     /// waited for, if its reader falls `capacity` behind.
     pub(crate) fn room_events(&self, capacity: usize) -> mpsc::Receiver<RoomEvent> {
@@ -344,6 +350,7 @@ impl Node {
         if tokio::time::timeout(DRAIN_TIMEOUT, joined).await.is_err() {
             tracing::error!("a media thread did not stop");
         }
+        self.0.followers.close();
     }
 
     async fn connect(
@@ -463,12 +470,4 @@ fn bind_shards(options: &NodeOptions) -> Result<Vec<std::net::UdpSocket>, StartE
             UdpPort::bind(address).map_err(|source| StartError::Udp { address, source })
         })
         .collect()
-}
-
-fn unix_ms() -> u64 {
-    // A clock before 1970 is wrong anyway; zero is as good as any other answer.
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

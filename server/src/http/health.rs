@@ -33,7 +33,9 @@ async fn ready(State(state): State<AppState>) -> impl IntoResponse {
 }
 
 async fn numbers(State(state): State<AppState>) -> impl IntoResponse {
-    let text = metrics::render(&state.node.counters().await);
+    let node = &state.node;
+    let (shards, sockets) = tokio::join!(node.counters(), node.socket_counters());
+    let text = metrics::render(&shards, &sockets, node.room_events_dropped());
     (
         [(
             header::CONTENT_TYPE,

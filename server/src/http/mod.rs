@@ -8,6 +8,8 @@ mod pages;
 mod problem;
 mod rate;
 mod server;
+mod signal;
+mod twirp;
 
 use std::sync::Arc;
 
@@ -36,7 +38,9 @@ pub(crate) fn public(state: &AppState, switchboard: &Arc<Switchboard>) -> Router
     let settings = &state.settings;
     let mut open = Router::new()
         .merge(health::alive())
-        .merge(pages::routes(settings));
+        .merge(pages::routes(settings))
+        .merge(signal::routes(state.clone()))
+        .merge(twirp::routes(state.clone()));
     if settings.is_local() {
         // On a machine of one's own, one port to look at is enough.
         open = open.merge(health::operators(state.clone()));

@@ -2,6 +2,7 @@
 //! what is counted here happens at the pace of signalling.
 
 mod shards;
+mod sockets;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tradewind_rtc::Counters;
+
+use crate::socket::SocketCounters;
 
 /// From an answer out of memory to the longest a join may take.
 const HTTP_SECONDS: &[f64] = &[
@@ -68,9 +71,10 @@ pub(crate) fn webhook_queue(length: usize) {
 }
 
 /// All metrics in the Prometheus text format.
-pub(crate) fn render(shards: &[Counters]) -> String {
+pub(crate) fn render(shards: &[Counters], sockets: &[SocketCounters], lost_room_events: u64) -> String {
     let mut families: Vec<MetricFamily> = METRICS.registry.gather();
     families.extend(shards::families(shards));
+    families.extend(sockets::families(sockets, lost_room_events));
     families.sort_by(|a, b| a.name().cmp(b.name()));
     TextEncoder::new()
         .encode_to_string(&families)

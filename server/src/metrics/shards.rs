@@ -104,7 +104,7 @@ pub(super) fn families(shards: &[Counters]) -> Vec<MetricFamily> {
     ]
 }
 
-type Sample = (Option<(&'static str, &'static str)>, u64);
+pub(super) type Sample = (Option<(&'static str, &'static str)>, u64);
 
 fn gauge(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
     family(name, help, MetricType::GAUGE, samples, |metric, value| {
@@ -114,7 +114,7 @@ fn gauge(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
     })
 }
 
-fn counter(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
+pub(super) fn counter(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
     family(name, help, MetricType::COUNTER, samples, |metric, value| {
         let mut counter = Counter::default();
         counter.set_value(value);

@@ -25,7 +25,7 @@ fn counters_of_all_shards_are_summed() {
             bytes_in: 5,
             ..Counters::default()
         },
-    ]);
+    ], &[], 0);
     assert_eq!(value(&text, "tradewind_shards"), Some(2.0));
     assert_eq!(value(&text, "tradewind_rooms"), Some(5.0));
     assert_eq!(
@@ -45,7 +45,7 @@ fn every_family_is_named_typed_and_explained_and_counters_end_in_total() {
     http_request("/rtc", "GET", 101, Duration::from_millis(3));
     webhook_delivery(Delivery::Retried);
     webhook_queue(7);
-    let text = render(&[Counters::default()]);
+    let text = render(&[Counters::default()], &[SocketCounters::default()], 0);
     let mut helped = BTreeSet::new();
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {

@@ -25,6 +25,11 @@ impl Followers {
         receiver
     }
 
+    /// Ends every queue once its reader has read the rest.
+    pub(crate) fn close(&self) {
+        self.queues().clear();
+    }
+
     /// Events that a follower was too slow for.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)

@@ -61,7 +61,7 @@ impl Check<'_> {
         let origin = self
             .origins
             .get(key)
-            .map_or("preset", String::as_str)
+            .map_or("configuration", String::as_str)
             .to_owned();
         self.problems.push(Problem {
             origin,

@@ -22,7 +22,7 @@ pub(crate) enum ConfigError {
 /// One key that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// File name, `environment`, `flag` or `preset`.
+    /// File name, `environment`, `flag`, or `configuration` for what no source has set.
     pub(crate) origin: String,
     /// Full key.
     pub(crate) key: String,

@@ -72,7 +72,7 @@ async fn a_connection_beyond_the_limit_waits_for_its_turn() {
     let (address, ..) = serving(Router::new().route("/", get(|| async { "served" })), 1).await;
     let idle = TcpStream::connect(address).await.unwrap();
     let waiting = tokio::spawn(async move { ask(address, "/", "").await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     assert!(!waiting.is_finished());
     drop(idle);
     assert!(waiting.await.unwrap().ends_with("served"));
@@ -81,13 +81,13 @@ async fn a_connection_beyond_the_limit_waits_for_its_turn() {
 #[tokio::test]
 async fn a_stop_lets_requests_finish_and_idle_connections_go() {
     async fn slow() -> &'static str {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        sleep(Duration::from_millis(300)).await;
         "finished"
     }
     let (address, stop, served) = serving(Router::new().route("/slow", get(slow)), 10).await;
     let _idle = TcpStream::connect(address).await.unwrap();
     let asked = tokio::spawn(async move { ask(address, "/slow", "").await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     let stopped = Instant::now();
     stop.cancel();
     assert!(asked.await.unwrap().ends_with("finished"));

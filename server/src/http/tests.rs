@@ -1,11 +1,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, header};
+use futures_util::{Stream, StreamExt};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use tradewind_rtc::RoomEvent;
 
+use super::calls::samples::{participant, room};
 use super::*;
 use crate::config::{Sources, load};
 use crate::node::NodeOptions;
@@ -50,12 +54,13 @@ impl Answer {
 
 /// The routes of a node with this configuration and no call yet.
 async fn routes(flags: &[&str]) -> Router {
+    routes_and_switchboard(flags).await.0
+}
+
+async fn routes_and_switchboard(flags: &[&str]) -> (Router, Arc<Switchboard>) {
     let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-    flags.extend([
-        format!("keys.APIkey={SECRET}"),
-        "rtc.bind=127.0.0.1".to_owned(),
-        "rtc.shards=1".to_owned(),
-    ]);
+    flags.push(format!("keys.APIkey={SECRET}"));
+    flags.extend(["rtc.bind=127.0.0.1".to_owned(), "rtc.shards=1".to_owned()]);
     let mut settings = load(&Sources {
         flags,
         ..Sources::default()
@@ -65,19 +70,17 @@ async fn routes(flags: &[&str]) -> Router {
     // Any free port, so that tests can run side by side.
     settings.rtc.udp_port = 0;
     settings.rtc.tcp_port = 0;
-    let node = Node::start(NodeOptions::from_settings(&settings).unwrap())
-        .await
-        .unwrap();
+    let options = NodeOptions::from_settings(&settings).unwrap();
+    let node = Node::start(options).await.unwrap();
     let limit = settings.limits.calls_per_minute_per_ip;
+    let keys = Arc::new(settings.api_keys());
     let state = AppState {
-        keys: Arc::new(settings.api_keys()),
+        keys,
         settings: Arc::new(settings),
         node,
     };
-    public(
-        &state,
-        &Arc::new(Switchboard::new(limit, CancellationToken::new())),
-    )
+    let switchboard = Arc::new(Switchboard::new(limit, CancellationToken::new()));
+    (public(&state, &switchboard), switchboard)
 }
 
 async fn send(routes: &Router, request: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -440,4 +443,83 @@ async fn a_desk_without_key_is_for_this_machine_only() {
         .headers_mut()
         .insert(header::HOST, "rebound.example:7880".parse().unwrap());
     assert_eq!(routes.clone().oneshot(foreign).await.unwrap().status(), 403);
+}
+
+/// The next event of a stream of calls, as (state, agent) of its only call; `None` if there is none.
+async fn next_call(
+    events: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
+) -> Option<(String, Value)> {
+    let text = String::from_utf8(events.next().await.unwrap().unwrap().to_vec()).unwrap();
+    let data = text.strip_prefix("event: calls\ndata: ").unwrap();
+    let list: Value = serde_json::from_str(data).unwrap();
+    let call = list["calls"].get(0)?;
+    Some((
+        call["state"].as_str().unwrap().to_owned(),
+        call["agent"].clone(),
+    ))
+}
+
+#[tokio::test]
+async fn the_desk_sees_a_shopper_come_and_one_agent_gets_the_call() {
+    let (routes, switchboard) = routes_and_switchboard(&LOCAL).await;
+    let (rooms, events) = mpsc::channel(8);
+    tokio::spawn({
+        let switchboard = switchboard.clone();
+        async move { switchboard.run(events).await }
+    });
+    let stream = Request::builder()
+        .uri("/v1/calls/events")
+        .header("host", "localhost")
+        .body(Body::empty())
+        .unwrap();
+    let stream = routes.clone().oneshot(stream).await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut stream = stream.into_body().into_data_stream();
+    assert_eq!(next_call(&mut stream).await, None);
+
+    let id = post(&routes, "/v1/calls", &[], r#"{"name":"Yuki"}"#)
+        .await
+        .json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let answer = format!("/v1/calls/{id}/answer");
+    assert!(
+        post(&routes, &answer, &[], r#"{"name":"Aline"}"#)
+            .await
+            .is_problem(404)
+    );
+    let shopper = participant("PA_y", "shopper", "Yuki");
+    rooms
+        .send(RoomEvent::ParticipantJoined {
+            room: room(&id),
+            participant: shopper,
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        next_call(&mut stream).await,
+        Some(("waiting".to_owned(), Value::Null))
+    );
+
+    let answered = post(&routes, &answer, &[], r#"{"name":"Aline"}"#).await;
+    assert_eq!(
+        (answered.status, &answered.json()["room"]),
+        (200, &Value::from(id.as_str()))
+    );
+    assert_eq!(
+        next_call(&mut stream).await,
+        Some(("answered".to_owned(), "Aline".into()))
+    );
+    assert!(
+        post(&routes, &answer, &[], r#"{"name":"Bruno"}"#)
+            .await
+            .is_problem(409)
+    );
+
+    rooms
+        .send(RoomEvent::Finished { room: room(&id) })
+        .await
+        .unwrap();
+    assert_eq!(next_call(&mut stream).await, None);
 }

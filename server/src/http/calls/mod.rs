@@ -3,6 +3,8 @@
 mod book;
 mod desk;
 mod grant;
+#[cfg(test)]
+pub(super) mod samples;
 mod switchboard;
 
 use std::net::IpAddr;

@@ -280,6 +280,36 @@ fn python_joins_with_a_gzipped_request_that_holds_its_offer() {
 }
 
 #[test]
+fn what_the_python_sdk_really_sends_is_read() {
+    // Recorded from the package livekit 1.2.1 of PyPI, which falls back to the older path when told 404.
+    let join = join_of(v1(include_str!("samples/python_1.2.1_v1.query")));
+    let client = Client {
+        sdk: "python".into(),
+        version: "1.2.1".into(),
+        protocol: 18,
+        client_protocol: 2,
+        capabilities: vec![1, 2],
+        browser: String::new(),
+        os: "Debian".into(),
+    };
+    assert_eq!(join.client, client);
+    assert_eq!(
+        (join.auto_subscribe, join.peer_mode),
+        (true, PeerMode::Single)
+    );
+    let sdp = join.offer.unwrap().sdp;
+    let sections = |kind: &str| sdp.matches(&format!("\r\nm={kind} ")).count();
+    assert_eq!(["audio", "video", "application"].map(sections), [3, 3, 1]);
+
+    let join = join_of(v0(include_str!("samples/python_1.2.1_v0.query")));
+    assert_eq!(join.client, client);
+    assert_eq!(
+        (join.auto_subscribe, join.peer_mode),
+        (true, PeerMode::Dual)
+    );
+}
+
+#[test]
 fn a_plain_request_with_or_without_padding_is_read_too() {
     let request = proto::JoinRequest {
         metadata: "mine!".into(),

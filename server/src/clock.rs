@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Unix time in milliseconds.
 pub(crate) fn unix_ms() -> u64 {
     // A clock before 1970 is wrong anyway; zero is as good as any other answer.
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 

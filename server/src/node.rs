@@ -174,7 +174,7 @@ impl Node {
             };
             tasks.push(tokio::spawn(ice_tcp.serve(listener)).abort_handle());
         }
-        Ok(Self(Arc::new(Inner {
+        let node = Self(Arc::new(Inner {
             shards,
             directory,
             followers,
@@ -184,7 +184,9 @@ impl Node {
             shutting_down: AtomicBool::new(false),
             threads: Mutex::new(threads),
             tasks,
-        })))
+        }));
+        tracing::info!(udp = ?node.udp_candidates(), tcp = ?node.tcp_candidates(), "clients reach media at");
+        Ok(node)
     }
 
     /// A number for a new signalling connection.

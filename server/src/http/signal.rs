@@ -8,13 +8,13 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 use tracing::{Instrument, Span, info_span};
 use tradewind_rtc::{Event, JoinRefusal, RoomName};
 use tradewind_signalling::Limits;
@@ -40,10 +40,26 @@ const AGENT_PROTOCOL: i32 = 1;
 pub(super) fn routes(app: AppState) -> Router {
     let signalling = Arc::new(Signalling::new(app));
     Router::new()
-        .route("/rtc", get(|state, who, head, query, upgrade| connect(Version::V0, state, who, head, query, upgrade)))
-        .route("/rtc/v1", get(|state, who, head, query, upgrade| connect(Version::V1, state, who, head, query, upgrade)))
-        .route("/rtc/validate", get(|state, head, query| validate(Version::V0, state, head, query)))
-        .route("/rtc/v1/validate", get(|state, head, query| validate(Version::V1, state, head, query)))
+        .route(
+            "/rtc",
+            get(|state, who, head, query, upgrade| {
+                connect(Version::V0, state, who, head, query, upgrade)
+            }),
+        )
+        .route(
+            "/rtc/v1",
+            get(|state, who, head, query, upgrade| {
+                connect(Version::V1, state, who, head, query, upgrade)
+            }),
+        )
+        .route(
+            "/rtc/validate",
+            get(|state, head, query| validate(Version::V0, state, head, query)),
+        )
+        .route(
+            "/rtc/v1/validate",
+            get(|state, head, query| validate(Version::V1, state, head, query)),
+        )
         .with_state(signalling)
 }
 
@@ -135,11 +151,25 @@ async fn open(
         .map_err(|wait| Refusal::Rate { wait })?;
     let admitted = signalling.open.admit(client.0)?;
     let (claims, connect) = signalling.read(version, headers, query)?;
-    let span = info_span!("signalling", room = claims.grants.room, identity = claims.identity);
+    let span = info_span!(
+        "signalling",
+        room = claims.grants.room,
+        identity = claims.identity
+    );
     let (connection, first) = signalling.join(&connect).instrument(span.clone()).await?;
-    let session = Session::new(signalling.server.clone(), &connect, signalling.limits.clone());
-    let connection = SignalConnection::new(connection, session, claims, signalling.app.keys.clone());
-    Ok(Joined { connection, first, admitted, span })
+    let session = Session::new(
+        signalling.server.clone(),
+        &connect,
+        signalling.limits.clone(),
+    );
+    let connection =
+        SignalConnection::new(connection, session, claims, signalling.app.keys.clone());
+    Ok(Joined {
+        connection,
+        first,
+        admitted,
+        span,
+    })
 }
 
 /// Label of the metric.
@@ -170,7 +200,11 @@ async fn validate(
 ) -> Result<&'static str, Refusal> {
     let (claims, _) = signalling.read(version, &headers, query.as_deref())?;
     let app = &signalling.app;
-    if !app.settings.room.auto_create && !app.node.has_room(&RoomName::from(claims.grants.room.as_str())) {
+    if !app.settings.room.auto_create
+        && !app
+            .node
+            .has_room(&RoomName::from(claims.grants.room.as_str()))
+    {
         return Err(JoinRefusal::NoSuchRoom.into());
     }
     Ok("success")
@@ -189,16 +223,29 @@ impl Signalling {
                 agent_protocol: AGENT_PROTOCOL,
             }),
             limits: limits(settings),
-            open: Admission::new(connections.http_connections as usize, connections.signal_connections_per_ip as usize),
-            joins: Mutex::new(RateByAddress::new(connections.joins_per_second_per_ip, Duration::from_secs(1))),
+            open: Admission::new(
+                connections.http_connections as usize,
+                connections.signal_connections_per_ip as usize,
+            ),
+            joins: Mutex::new(RateByAddress::new(
+                connections.joins_per_second_per_ip,
+                Duration::from_secs(1),
+            )),
             app,
         }
     }
 
     /// Checks the token and reads the connect request.
-    fn read(&self, version: Version, headers: &HeaderMap, query: Option<&str>) -> Result<(Claims, Connect), Refusal> {
+    fn read(
+        &self,
+        version: Version,
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<(Claims, Connect), Refusal> {
         let query = query.unwrap_or_default();
-        let token = query_token(query).or_else(|| bearer(headers)).ok_or(Refusal::NoToken)?;
+        let token = query_token(query)
+            .or_else(|| bearer(headers))
+            .ok_or(Refusal::NoToken)?;
         let claims = verify(&self.app.keys, token, unix_s())?;
         let connection = self.app.node.next_connection();
         let connect = match version {
@@ -236,13 +283,21 @@ fn limits(settings: &Settings) -> Limits {
 
 /// Tokens are written in the characters of base64url and dots, which need no escape in a query.
 fn query_token(query: &str) -> Option<&str> {
-    let token = query.split('&').find_map(|parameter| parameter.strip_prefix("access_token="));
+    let token = query
+        .split('&')
+        .find_map(|parameter| parameter.strip_prefix("access_token="));
     token.filter(|token| !token.is_empty())
 }
 
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 impl Refusal {
@@ -250,7 +305,9 @@ impl Refusal {
         match self {
             Self::NoWebSocket | Self::Join(JoinRefusal::NoSuchRoom) => StatusCode::NOT_FOUND,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Connect(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::Connect(error) => {
+                StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST)
+            }
             // SDKs try again after a 5xx and give up after a 4xx.
             Self::Join(JoinRefusal::RoomFull { .. } | JoinRefusal::NodeFull)
             | Self::Node(_)
@@ -267,7 +324,9 @@ impl IntoResponse for Refusal {
         let mut response = (status, self.to_string()).into_response();
         if let Self::Rate { wait } = self {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -16,7 +16,9 @@ use crate::node::NodeError;
 
 /// The routes of the server API.
 pub(super) fn routes(state: AppState) -> Router {
-    Router::new().route("/twirp/{service}/{method}", post(call).fallback(not_a_post)).with_state(state)
+    Router::new()
+        .route("/twirp/{service}/{method}", post(call).fallback(not_a_post))
+        .with_state(state)
 }
 
 async fn call(
@@ -26,19 +28,29 @@ async fn call(
 ) -> Result<Response, Failure> {
     // Nobody without a valid token makes the server read a body.
     let token = bearer(request.headers()).ok_or_else(|| {
-        TwirpError::new(TwirpCode::Unauthenticated, "no access token: send it as Authorization: Bearer")
+        TwirpError::new(
+            TwirpCode::Unauthenticated,
+            "no access token: send it as Authorization: Bearer",
+        )
     })?;
     let claims = verify(&state.keys, token, unix_s()).map_err(TwirpError::from)?;
     let encoding = Encoding::from_content_type(content_type(request.headers()))?;
-    let body = Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            TwirpError::new(TwirpCode::ResourceExhausted, "the request is larger than limits.api_body_bytes allows")
-        }
-        _ => TwirpError::new(TwirpCode::Malformed, "the request broke off"),
-    })?;
+    let body = Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => TwirpError::new(
+                TwirpCode::ResourceExhausted,
+                "the request is larger than limits.api_body_bytes allows",
+            ),
+            _ => TwirpError::new(TwirpCode::Malformed, "the request broke off"),
+        })?;
     let request = handle(&service, &method, encoding, &body, &claims)?;
     let answer = state.node.admin(request).await?;
-    Ok(([(header::CONTENT_TYPE, encoding.content_type())], reply(&answer, encoding)).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, encoding.content_type())],
+        reply(&answer, encoding),
+    )
+        .into_response())
 }
 
 async fn not_a_post(Path((service, method)): Path<(String, String)>) -> Failure {
@@ -46,7 +58,10 @@ async fn not_a_post(Path((service, method)): Path<(String, String)>) -> Failure 
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// An error as Twirp writes it.
@@ -72,7 +87,13 @@ impl From<NodeError> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, [(header::CONTENT_TYPE, "application/json")], self.0.body()).into_response()
+        let status =
+            StatusCode::from_u16(self.0.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (
+            status,
+            [(header::CONTENT_TYPE, "application/json")],
+            self.0.body(),
+        )
+            .into_response()
     }
 }

@@ -71,7 +71,11 @@ pub(crate) fn webhook_queue(length: usize) {
 }
 
 /// All metrics in the Prometheus text format.
-pub(crate) fn render(shards: &[Counters], sockets: &[SocketCounters], lost_room_events: u64) -> String {
+pub(crate) fn render(
+    shards: &[Counters],
+    sockets: &[SocketCounters],
+    lost_room_events: u64,
+) -> String {
     let mut families: Vec<MetricFamily> = METRICS.registry.gather();
     families.extend(shards::families(shards));
     families.extend(sockets::families(sockets, lost_room_events));

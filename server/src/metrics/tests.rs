@@ -18,14 +18,18 @@ fn counters_of_all_shards_are_summed() {
         ..Counters::default()
     };
     one.drop_one(DropReason::BadIntegrity);
-    let text = render(&[
-        one,
-        Counters {
-            rooms: 3,
-            bytes_in: 5,
-            ..Counters::default()
-        },
-    ], &[], 0);
+    let text = render(
+        &[
+            one,
+            Counters {
+                rooms: 3,
+                bytes_in: 5,
+                ..Counters::default()
+            },
+        ],
+        &[],
+        0,
+    );
     assert_eq!(value(&text, "tradewind_shards"), Some(2.0));
     assert_eq!(value(&text, "tradewind_rooms"), Some(5.0));
     assert_eq!(

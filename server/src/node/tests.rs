@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
@@ -50,12 +51,19 @@ fn frame(datagram: &[u8]) -> Vec<u8> {
 /// Whether the server closed the connection, saying nothing.
 async fn is_closed_in_silence(stream: &mut TcpStream) -> bool {
     // Unread input makes the close a reset.
-    !matches!(timeout(Duration::from_secs(2), stream.read(&mut [0; 64])).await, Err(_) | Ok(Ok(1..)))
+    !matches!(
+        timeout(Duration::from_secs(2), stream.read(&mut [0; 64])).await,
+        Err(_) | Ok(Ok(1..))
+    )
 }
 
 /// What the shard's socket has read so far.
 async fn datagrams_in(node: &Node) -> u64 {
-    node.socket_counters().await.iter().map(|counters| counters.udp_in + counters.udp_in_discarded).sum()
+    node.socket_counters()
+        .await
+        .iter()
+        .map(|counters| counters.udp_in + counters.udp_in_discarded)
+        .sum()
 }
 
 async fn wait_for_datagrams(node: &Node, wanted: u64) {
@@ -64,7 +72,9 @@ async fn wait_for_datagrams(node: &Node, wanted: u64) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), arrived).await.expect("the shard reads its socket");
+    timeout(Duration::from_secs(10), arrived)
+        .await
+        .expect("the shard reads its socket");
 }
 
 #[tokio::test]
@@ -74,11 +84,17 @@ async fn every_shard_has_a_port_of_its_own_and_turns() {
     assert_eq!(node.tcp_candidates().len(), 1);
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for candidates in node.udp_candidates() {
-        client.send_to(b"anybody there?", candidates[0]).await.unwrap();
+        client
+            .send_to(b"anybody there?", candidates[0])
+            .await
+            .unwrap();
     }
     wait_for_datagrams(&node, 3).await;
     let counters = node.socket_counters().await;
-    assert!(counters.iter().all(|shard| shard.udp_in == 1), "{counters:?}");
+    assert!(
+        counters.iter().all(|shard| shard.udp_in == 1),
+        "{counters:?}"
+    );
     assert_eq!(node.ready(), Ok(()));
 }
 
@@ -88,14 +104,23 @@ async fn a_taken_port_is_named_with_what_to_do() {
     let mut options = options(1);
     options.udp = taken.local_addr().unwrap();
     let error = Node::start(options).await.err().unwrap().to_string();
-    assert!(error.contains(&taken.local_addr().unwrap().to_string()) && error.contains("rtc.udp_port"), "{error}");
+    assert!(
+        error.contains(&taken.local_addr().unwrap().to_string()) && error.contains("rtc.udp_port"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn ports_beyond_the_last_are_refused() {
     let mut options = options(3);
     options.udp.set_port(65_534);
-    assert!(matches!(Node::start(options).await, Err(StartError::PortRange { first: 65_534, shards: 3 })));
+    assert!(matches!(
+        Node::start(options).await,
+        Err(StartError::PortRange {
+            first: 65_534,
+            shards: 3
+        })
+    ));
 }
 
 #[tokio::test]
@@ -109,9 +134,15 @@ async fn an_idle_shard_stays_ready() {
 async fn after_shutdown_the_node_takes_nothing_and_its_threads_are_gone() {
     let node = node(2).await;
     let mut events = node.room_events(8);
-    timeout(Duration::from_secs(5), node.shutdown()).await.unwrap();
+    timeout(Duration::from_secs(5), node.shutdown())
+        .await
+        .unwrap();
     assert!(node.ready().is_err());
-    assert!(matches!(node.admin(AdminRequest::ListRooms { names: Vec::new() }).await, Err(NodeError::ShuttingDown)));
+    assert!(matches!(
+        node.admin(AdminRequest::ListRooms { names: Vec::new() })
+            .await,
+        Err(NodeError::ShuttingDown)
+    ));
     assert!(node.0.threads.lock().unwrap().is_empty());
     assert!(node.0.shards.iter().all(|shard| shard.ready().is_err()));
     assert!(events.recv().await.is_none());
@@ -133,8 +164,15 @@ async fn the_last_handle_takes_the_sockets_along() {
 #[tokio::test]
 async fn a_call_on_a_room_nobody_has_is_refused_at_once() {
     let node = node(1).await;
-    let answer = node.admin(AdminRequest::DeleteRoom { room: "nowhere".into() }).await;
-    assert!(matches!(answer, Err(NodeError::Refused(AdminError::NoSuchRoom))));
+    let answer = node
+        .admin(AdminRequest::DeleteRoom {
+            room: "nowhere".into(),
+        })
+        .await;
+    assert!(matches!(
+        answer,
+        Err(NodeError::Refused(AdminError::NoSuchRoom))
+    ));
 }
 
 /// What the internet sends to open ports.
@@ -142,10 +180,10 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
     let request = binding_request("nobody:somebody");
     let length = request.len();
     let truncated_stun = (0..=length).prop_map(move |length| request[..length].to_vec());
-    let dtls = (20u8..64, prop::collection::vec(any::<u8>(), 0..1400)).prop_map(|(kind, rest)| {
-        [&[kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0][..], &rest].concat()
-    });
-    let rtp = prop::collection::vec(any::<u8>(), 0..1400).prop_map(|rest| [&[0x80, 96][..], &rest].concat());
+    let dtls = (20u8..64, prop::collection::vec(any::<u8>(), 0..1400))
+        .prop_map(|(kind, rest)| [&[kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0][..], &rest].concat());
+    let rtp = prop::collection::vec(any::<u8>(), 0..1400)
+        .prop_map(|rest| [&[0x80, 96][..], &rest].concat());
     let random = prop::collection::vec(any::<u8>(), 0..1500);
     prop_oneof![truncated_stun, dtls, rtp, random]
 }
@@ -164,7 +202,11 @@ async fn junk_gets_no_larger_reply_and_never_stops_the_loop() {
         // One at a time, so that a reply can be told to be the answer to this datagram.
         wait_for_datagrams(&node, number).await;
         while let Ok(size) = client.try_recv(&mut reply) {
-            assert!(size <= datagram.len(), "{size} bytes in answer to {}", datagram.len());
+            assert!(
+                size <= datagram.len(),
+                "{size} bytes in answer to {}",
+                datagram.len()
+            );
         }
     }
     assert_eq!(node.ready(), Ok(()));
@@ -175,7 +217,12 @@ async fn junk_gets_no_larger_reply_and_never_stops_the_loop() {
 async fn a_tcp_connection_of_nobody_here_is_closed() {
     let node = node(1).await;
     let server = node.tcp_candidates()[0];
-    let attempts = [frame(&binding_request("nobody:somebody")), frame(b"GET / HTTP/1.1"), vec![0xff, 0xff], vec![0, 0]];
+    let attempts = [
+        frame(&binding_request("nobody:somebody")),
+        frame(b"GET / HTTP/1.1"),
+        vec![0xff, 0xff],
+        vec![0, 0],
+    ];
     for attempt in attempts {
         let mut stream = TcpStream::connect(server).await.unwrap();
         stream.write_all(&attempt).await.unwrap();
@@ -201,7 +248,13 @@ async fn frames_reach_the_shard_whose_fragment_the_first_names() {
         UdpPort::bind(SocketAddr::new(LOOPBACK, 0)).unwrap(),
         Candidates::new(&[LOOPBACK], 1, is_local),
     );
-    let shard = Shard::new(ShardConfig::default(), Instant::now(), unix_ms(), 1, Box::new(DataPacketCodec));
+    let shard = Shard::new(
+        ShardConfig::default(),
+        Instant::now(),
+        unix_ms(),
+        1,
+        Box::new(DataPacketCodec),
+    );
     let (shard, _thread) = crate::shard::start(0, shard, port.unwrap(), notices).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -217,7 +270,13 @@ async fn frames_reach_the_shard_whose_fragment_the_first_names() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = frame(&binding_request("ours:theirs"));
     // Cut anywhere, as TCP may.
-    for piece in [&request[..1], &request[1..9], &request[9..], &frame(b"second"), &frame(b"third")] {
+    for piece in [
+        &request[..1],
+        &request[1..9],
+        &request[9..],
+        &frame(b"second"),
+        &frame(b"third"),
+    ] {
         stream.write_all(piece).await.unwrap();
         stream.flush().await.unwrap();
     }

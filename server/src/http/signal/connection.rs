@@ -52,8 +52,18 @@ enum End {
 type Flow = Result<(), End>;
 
 impl SignalConnection {
-    pub(super) fn new(connection: Connection, session: Session, claims: Claims, keys: Arc<Keys>) -> Self {
-        Self { connection, session, claims, keys }
+    pub(super) fn new(
+        connection: Connection,
+        session: Session,
+        claims: Claims,
+        keys: Arc<Keys>,
+    ) -> Self {
+        Self {
+            connection,
+            session,
+            claims,
+            keys,
+        }
     }
 
     /// Serves the client until either side ends it. `first` is the room's answer to the join.
@@ -125,10 +135,15 @@ impl SignalConnection {
         for incoming in incoming {
             match incoming {
                 Incoming::Reply(frame) => write(socket, vec![websocket_message(frame)]).await?,
-                Incoming::Request(request) => self.connection.signal(request).await.map_err(|error| match error {
-                    NodeError::ShuttingDown => End::server(close_code::NORMAL, ""),
-                    error => End::server(close_code::AGAIN, &error.to_string()),
-                })?,
+                Incoming::Request(request) => {
+                    self.connection
+                        .signal(request)
+                        .await
+                        .map_err(|error| match error {
+                            NodeError::ShuttingDown => End::server(close_code::NORMAL, ""),
+                            error => End::server(close_code::AGAIN, &error.to_string()),
+                        })?
+                }
             }
         }
         Ok(())
@@ -136,15 +151,30 @@ impl SignalConnection {
 
     async fn send_event(&mut self, socket: &mut WebSocket, event: Event) -> Flow {
         if let Event::Leave { reason, action } = &event {
-            debug!(?reason, will_return = *action != LeaveAction::Disconnect, "told to leave");
+            debug!(
+                ?reason,
+                will_return = *action != LeaveAction::Disconnect,
+                "told to leave"
+            );
         }
-        let messages = self.session.send(event).into_iter().map(websocket_message).collect();
+        let messages = self
+            .session
+            .send(event)
+            .into_iter()
+            .map(websocket_message)
+            .collect();
         write(socket, messages).await
     }
 
     async fn refresh_token(&self, socket: &mut WebSocket) -> Flow {
         match sign(&self.keys, &self.claims, unix_s(), REFRESHED_TTL_S) {
-            Ok(token) => write(socket, vec![websocket_message(self.session.refresh_token(token))]).await,
+            Ok(token) => {
+                write(
+                    socket,
+                    vec![websocket_message(self.session.refresh_token(token))],
+                )
+                .await
+            }
             Err(error) => {
                 debug!(%error, "no refreshed token");
                 Ok(())
@@ -159,7 +189,10 @@ impl End {
         while !reason.is_char_boundary(end) {
             end -= 1;
         }
-        Self::Server { code, reason: reason.get(..end).unwrap_or_default().to_owned() }
+        Self::Server {
+            code,
+            reason: reason.get(..end).unwrap_or_default().to_owned(),
+        }
     }
 }
 
@@ -202,7 +235,10 @@ async fn write(socket: &mut WebSocket, messages: Vec<Message>) -> Flow {
 /// Says goodbye and reads on until the client does: closing TCP with unread input could lose what was sent before.
 async fn close(mut socket: WebSocket, code: u16, reason: String) {
     let handshake = async {
-        let frame = CloseFrame { code, reason: reason.into() };
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}
         }

@@ -21,6 +21,8 @@ pub(crate) struct OfferedSection {
     pub(crate) track_id: Option<String>,
     /// The layers the client sends, in the order of `a=simulcast` (RFC 8853), else of `a=rid` (RFC 8851).
     pub(crate) rids: Vec<String>,
+    /// Name of the codec the client prefers here, as in `a=rtpmap` of the first payload type.
+    pub(crate) codec: Option<String>,
     /// False for a section that is rejected or ended: port 0 without `a=bundle-only` (RFC 9143 section 6).
     pub(crate) active: bool,
 }
@@ -82,6 +84,7 @@ pub(crate) fn media_sections(sdp: &str) -> Vec<OfferedSection> {
 struct Reader {
     section: OfferedSection,
     port_is_zero: bool,
+    first_payload_type: String,
     bundle_only: bool,
     /// From `a=rid:<id> send`.
     declared_rids: Vec<String>,
@@ -104,11 +107,13 @@ impl Reader {
             direction,
             track_id: None,
             rids: Vec::new(),
+            codec: None,
             active: false,
         };
         Self {
             section,
             port_is_zero: words.next() == Some("0"),
+            first_payload_type: words.nth(1).unwrap_or_default().to_owned(),
             bundle_only: false,
             declared_rids: Vec::new(),
             ssrc_track_id: None,
@@ -122,6 +127,13 @@ impl Reader {
         }
         let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
         match name {
+            "rtpmap" => {
+                if let Some((payload_type, codec)) = value.split_once(' ')
+                    && payload_type == self.first_payload_type
+                {
+                    self.section.codec = codec.split('/').next().map(str::to_owned);
+                }
+            }
             "mid" => self.section.mid = value.trim().to_owned(),
             "bundle-only" => self.bundle_only = true,
             "msid" => self.section.track_id = track_id(value),

@@ -136,13 +136,15 @@ impl Room {
         let pending = uplink.pending.remove(at);
         let cid = section.track_id.as_deref();
         let named = pending.add.codecs.iter().find(|codec| Some(codec.cid.as_str()) == cid);
-        let codec = named
-            .or(pending.add.codecs.first())
-            .and_then(|codec| track::named_codec(&codec.codec))
-            .unwrap_or(match kind {
-                TrackKind::Audio => Codec::Opus,
-                TrackKind::Video => Codec::Vp8,
-            });
+        // The announcement names the codec, or else the offer does; the first packet has the last word.
+        let codec = match kind {
+            TrackKind::Audio => Codec::Opus,
+            TrackKind::Video => named
+                .or(pending.add.codecs.first())
+                .and_then(|codec| track::named_codec(&codec.codec))
+                .or_else(|| section.codec.as_deref().and_then(track::named_codec))
+                .unwrap_or(Codec::Vp8),
+        };
         let source = Source::new(mid, codec, section.rids.clone());
         let existing = self.tracks.iter().find(|(_, track)| track.info.sid == pending.sid).map(|(key, _)| key);
         if let Some(track) = existing.and_then(|key| self.tracks.get_mut(key)) {

@@ -3,7 +3,7 @@
 use livekit_protocol::DataPacket;
 use livekit_protocol::data_packet::Value;
 use prost::Message;
-use tradewind_rtc::{DataCodec, DataSender, Identity, ParticipantSid, StampedMessage};
+use tradewind_rtc::{DataCodec, DataSender, Identity, ParticipantSid};
 use tradewind_signalling::data::DataPacketCodec;
 
 use crate::Verdict;
@@ -32,13 +32,26 @@ pub fn data_packet(input: &[u8]) -> Verdict {
         .stamp(&stamped.message, sender)
         .expect("a stamped message is well formed");
     assert_eq!(
-        StampedMessage {
-            message: stamped.message.clone(),
-            ..again
-        },
-        stamped
+        (
+            named(again.destinations),
+            again.destination_sids,
+            again.sequence,
+            again.relay
+        ),
+        (
+            named(stamped.destinations),
+            stamped.destination_sids,
+            stamped.sequence,
+            stamped.relay
+        ),
     );
     Verdict::Accepted
+}
+
+/// Recipients without a name are nobody, and are not written again.
+fn named(recipients: Vec<Identity>) -> Vec<Identity> {
+    let has_name = |recipient: &Identity| !recipient.as_str().is_empty();
+    recipients.into_iter().filter(has_name).collect()
 }
 
 #[expect(deprecated, reason = "clients that know no newer fields read these")]

@@ -206,7 +206,7 @@ mod tests {
 
     const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 7 8 9\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\na=mid:7\r\na=sendonly\r\na=msid:- mic-track\r\n\
-        m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:8\r\na=sendrecv\r\na=msid:stream camera-track\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:8\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:96 VP8/90000\r\na=sendrecv\r\na=msid:stream camera-track\r\n\
         a=rid:f send\r\na=rid:h send\r\na=rid:q send\r\na=simulcast:send q;h,h2;~f\r\n\
         m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:9\r\na=inactive\r\n\
         m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=bundle-only\r\na=mid:10\r\n";
@@ -223,6 +223,7 @@ mod tests {
                 direction: Direction::SendRecv,
                 track_id: Some("camera-track".into()),
                 rids: vec!["q".into(), "h".into(), "f".into()],
+                codec: Some("VP8".into()),
                 active: true,
             }
         );

@@ -135,7 +135,8 @@ impl Default for Permission {
 impl Permission {
     /// Whether tracks of `source` may be published.
     pub fn allows_source(&self, source: TrackSource) -> bool {
-        self.can_publish && (self.can_publish_sources.is_empty() || self.can_publish_sources.contains(&source))
+        self.can_publish
+            && (self.can_publish_sources.is_empty() || self.can_publish_sources.contains(&source))
     }
 }
 

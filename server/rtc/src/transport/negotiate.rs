@@ -36,13 +36,21 @@ impl Transport {
     ///
     /// # Errors
     /// The offer cannot be used; the session goes on as before where str0m allows it.
-    pub(crate) fn accept_offer(&mut self, cx: &mut Context, sdp: &str) -> Result<String, NegotiationError> {
+    pub(crate) fn accept_offer(
+        &mut self,
+        cx: &mut Context,
+        sdp: &str,
+    ) -> Result<String, NegotiationError> {
         self.negotiation.pending = None;
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable);
             answer = offer.and_then(|offer| {
-                let answer = transport.rtc.sdp_api().accept_offer(offer).map_err(unusable)?;
+                let answer = transport
+                    .rtc
+                    .sdp_api()
+                    .accept_offer(offer)
+                    .map_err(unusable)?;
                 Ok(answer.to_sdp_string())
             });
             transport.register_fragment(cx);
@@ -94,7 +102,12 @@ impl Transport {
     ///
     /// # Errors
     /// The answer is unusable or belongs to no open offer.
-    pub(crate) fn accept_answer(&mut self, cx: &mut Context, sdp: &str, id: u32) -> Result<(), NegotiationError> {
+    pub(crate) fn accept_answer(
+        &mut self,
+        cx: &mut Context,
+        sdp: &str,
+        id: u32,
+    ) -> Result<(), NegotiationError> {
         match &self.negotiation.pending {
             Some((open, _)) if id == 0 || id == *open => {}
             _ => return Err(NegotiationError::Stale),
@@ -105,8 +118,13 @@ impl Transport {
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable);
-            result = answer
-                .and_then(|answer| transport.rtc.sdp_api().accept_answer(pending, answer).map_err(unusable));
+            result = answer.and_then(|answer| {
+                transport
+                    .rtc
+                    .sdp_api()
+                    .accept_answer(pending, answer)
+                    .map_err(unusable)
+            });
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -138,7 +156,11 @@ impl Transport {
 
 /// The channels the server opens on a subscriber connection.
 pub(crate) fn add_channels(api: &mut SdpApi<'_>) {
-    for label in [ChannelLabel::Reliable, ChannelLabel::Lossy, ChannelLabel::DataTrack] {
+    for label in [
+        ChannelLabel::Reliable,
+        ChannelLabel::Lossy,
+        ChannelLabel::DataTrack,
+    ] {
         let reliable = label == ChannelLabel::Reliable;
         api.add_channel_with_config(ChannelConfig {
             label: label.as_str().to_owned(),

@@ -6,7 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Client, World, any};
-use tradewind_rtc::{AdminError, AdminReply, AdminRequest, Command, ConnectionId, ConnectionQuality, DisconnectReason, DropReason, Event, LeaveAction, ParticipantState, Permission, Protocol, Received, Resume, RoomEvent, SessionDescription, SignalRequest, TrackKind, UpdateMetadata};
+use tradewind_rtc::{
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, ConnectionQuality,
+    DisconnectReason, DropReason, Event, LeaveAction, ParticipantState, Permission, Protocol,
+    Received, Resume, RoomEvent, SessionDescription, SignalRequest, TrackKind, UpdateMetadata,
+};
 
 /// A client that joined, publishes audio, and video in one encoding.
 fn publisher(world: &mut World, identity: &str) -> ConnectionId {
@@ -496,17 +500,21 @@ fn a_panic_in_one_peer_ends_that_peer_and_nobody_else() {
     let mut world = World::new(20);
     let shopper = publisher(&mut world, "shopper");
     let agent = watcher(&mut world, "agent");
-    let poisoner = watcher(&mut world, "poisoner");
     world.run(Duration::from_secs(1));
     // An input that makes the WebRTC library panic; found by fuzzing.
     let sdp = include_str!("../../../fuzz/corpus/sdp/found-payload-type-locked-twice").to_owned();
-    let poison = SessionDescription { sdp, id: 1 };
-    world.signal(poisoner, SignalRequest::Offer(poison));
-    assert_eq!(world.shard.counters().transport_panics, 1, "the input is still poison");
-    let told = |event: &Event| {
-        matches!(event, Event::Leave { reason: DisconnectReason::MediaFailure, .. })
+    let Command::Join(mut join) = Client::new(&mut world, "poisoner").join_command() else {
+        unreachable!("clients join");
     };
-    assert!(any(&world.client(poisoner).events, told));
+    join.offer = Some(SessionDescription { sdp, id: 1 });
+    world.command(Command::Join(join));
+    assert_eq!(
+        world.shard.counters().transport_panics,
+        1,
+        "the input is still poison"
+    );
+    let gone = |event: &RoomEvent| matches!(event, RoomEvent::ParticipantAborted { .. });
+    assert!(world.room_events.iter().any(gone));
     let before = receives(&mut world, agent, "shopper", "camera");
     world.run(Duration::from_secs(1));
     assert!(receives(&mut world, agent, "shopper", "camera") > before + 20);
@@ -522,11 +530,22 @@ fn junk_is_dropped_by_reason_and_never_answered() {
     let stranger = SocketAddr::from(([203, 0, 113, 9], 4_000));
     let mut stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
     stun.extend([7; 12]);
-    let junk: [&[u8]; 6] =
-        [&[], &[0xFF; 40], &[0, 1, 0, 0], &stun, &[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], &[0x80; 60]];
+    let junk: [&[u8]; 6] = [
+        &[],
+        &[0xFF; 40],
+        &[0, 1, 0, 0],
+        &stun,
+        &[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        &[0x80; 60],
+    ];
     for contents in junk {
         let destination = SocketAddr::from(common::SERVER);
-        let received = Received { protocol: Protocol::Udp, source: stranger, destination, contents };
+        let received = Received {
+            protocol: Protocol::Udp,
+            source: stranger,
+            destination,
+            contents,
+        };
         world.shard.handle_datagram(world.now, received);
     }
     world.shard.finish_turn(world.now);
@@ -534,7 +553,8 @@ fn junk_is_dropped_by_reason_and_never_answered() {
         assert_ne!(transmit.destination, stranger);
     }
     let after = world.shard.counters();
-    let dropped = |reason: DropReason| after.dropped[reason as usize] - before.dropped[reason as usize];
+    let dropped =
+        |reason: DropReason| after.dropped[reason as usize] - before.dropped[reason as usize];
     assert_eq!(dropped(DropReason::Unrecognised), 3);
     assert_eq!(dropped(DropReason::UnknownFragment), 1);
     assert_eq!(dropped(DropReason::UnvalidatedAddress), 2);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::command::{SessionDescription, Target};
 use crate::counters::Counters;
-use crate::id::{ConnectionId, Mid, ParticipantSid, RequestId, TrackSid};
+use crate::id::{
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, Mid, ParticipantSid, RequestId, TrackSid,
+};
 use crate::info::{
-    DisconnectReason, ParticipantInfo, RoomInfo, TrackInfo, TrackKind, VideoQuality,
+    DataTrackInfo, DisconnectReason, ParticipantInfo, RoomInfo, TrackInfo, TrackKind, VideoQuality,
 };
 
 /// An output of a [`Shard`](crate::Shard).
@@ -55,6 +57,12 @@ pub enum Event {
     Mute { track: TrackSid, muted: bool },
     /// Receive-only sections the client should add to its next offer; 0, 0 = just offer again.
     MediaSectionsRequirement { audios: u32, videos: u32 },
+    /// The client may send packets of this data track.
+    DataTrackPublished(Box<DataTrackInfo>),
+    /// The client's data track has ended, by its wish or the server's.
+    DataTrackUnpublished(Box<DataTrackInfo>),
+    /// Everything the client receives over its data track channel from now on, by handle.
+    DataTrackHandles(Vec<ForwardedDataTrack>),
     RequestFailed { request_id: u32, refused: RefusedRequest, reason: RefusalReason, message: String },
     Leave { reason: DisconnectReason, action: LeaveAction },
 }
@@ -117,6 +125,15 @@ pub struct ReceivedTrack {
     pub codec: Option<String>,
 }
 
+/// A data track that comes to the client under a handle of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardedDataTrack {
+    pub handle: DataTrackHandle,
+    pub publisher: ParticipantSid,
+    pub publisher_identity: Identity,
+    pub track: DataTrackSid,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speaker {
     pub participant: ParticipantSid,
@@ -171,6 +188,8 @@ pub enum RefusedRequest {
     Mute { track: TrackSid, muted: bool },
     UpdateAudioTrack { track: TrackSid },
     UpdateVideoTrack { track: TrackSid },
+    PublishDataTrack(Box<crate::command::PublishDataTrack>),
+    UnpublishDataTrack { handle: DataTrackHandle },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +200,10 @@ pub enum RefusalReason {
     Queued,
     UnsupportedType,
     InvalidRequest,
+    /// Another data track of the participant has this handle.
+    DuplicateHandle,
+    /// Another data track of the participant has this name.
+    DuplicateName,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,6 +76,10 @@ impl Room {
             return;
         };
         let label = participant.transport(at.target).and_then(|transport| transport.channel_label(data.id));
+        if label == Some(ChannelLabel::DataTrack) {
+            self.data_track_received(cx, at.participant, data.data);
+            return;
+        }
         let (Some(label @ (ChannelLabel::Reliable | ChannelLabel::Lossy)), true) =
             (label, participant.info.permission.can_publish_data)
         else {
@@ -177,7 +181,7 @@ impl Room {
 
 impl super::Participant {
     /// Where data for the participant goes: its primary connection, or the one that has the channel.
-    fn data_transport(&mut self, label: ChannelLabel) -> &mut crate::transport::Transport {
+    pub(super) fn data_transport(&mut self, label: ChannelLabel) -> &mut crate::transport::Transport {
         let subscriber_ready =
             self.subscriber.as_ref().is_some_and(|s| s.has_channel(label)) || self.primary() == Target::Subscriber;
         match &mut self.subscriber {

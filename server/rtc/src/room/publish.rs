@@ -245,6 +245,12 @@ impl Room {
             return;
         };
         let connection = participant.connection;
+        if !permission.can_publish_data {
+            self.revoke_data_tracks(cx, now, key);
+        }
+        let Some(participant) = self.participants.get_mut(key) else {
+            return;
+        };
         participant.uplink.pending.retain(|pending| permission.allows_source(pending.add.source));
         for track in participant.uplink.tracks.clone() {
             let Some(info) = self.tracks.get(track).map(|track| &track.info) else {

@@ -36,6 +36,9 @@ impl Room {
             SignalRequest::UpdateVideoTrack { track, width, height } => {
                 self.update_own_track(cx, now, key, &track, |info| (info.width, info.height) = (width, height));
             }
+            SignalRequest::PublishDataTrack(wish) => self.publish_data_track(cx, now, key, *wish),
+            SignalRequest::UnpublishDataTrack { handle } => self.unpublish_data_track(cx, now, key, handle),
+            SignalRequest::DataSubscription(choices) => self.choose_data_tracks(cx, key, &choices),
             SignalRequest::RoundTrip { ms } => self.round_trip(key, ms),
             SignalRequest::Simulate(scenario) => self.simulate(cx, now, key, scenario),
             SignalRequest::Leave { reason } => self.remove(cx, now, key, reason, None),
@@ -137,10 +140,11 @@ impl Room {
                     .iter()
                     .any(|track| self.tracks.get(*track).is_some_and(|track| track.info.sid == *sid))
         };
-        if !state.published.iter().all(|(_, sid)| known(sid)) {
+        if !state.published.iter().all(|(_, sid)| known(sid)) || !self.publishes_data_tracks(key, &state.published_data) {
             self.remove(cx, now, key, DisconnectReason::StateMismatch, Some(LeaveAction::Reconnect));
             return;
         }
+        self.sync_data_tracks(cx, key, &state);
         if let Some((tracks, subscribe)) = state.subscription {
             self.choose(cx, now, key, &tracks, subscribe);
         }

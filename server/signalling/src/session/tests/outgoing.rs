@@ -47,6 +47,7 @@ fn participant(sid: &str, state: ParticipantState) -> Arc<ParticipantInfo> {
         client_protocol: 0,
         capabilities: vec![],
         tracks: vec![],
+        data_tracks: vec![],
         disconnect_reason: None,
     })
 }

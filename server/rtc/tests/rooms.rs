@@ -262,7 +262,7 @@ fn data_reaches_whom_it_is_meant_for_with_the_sender_stamped() {
     let names = ["a", "b", "c"];
     let connections: Vec<ConnectionId> = names.iter().map(|name| watcher(&mut world, name)).collect();
     world.run_until("channels", |world| {
-        connections.iter().all(|connection| world.client(*connection).channels.len() == 2)
+        connections.iter().all(|connection| world.client(*connection).channels.len() == 3)
     });
     world.client(connections[0]).send_data("_reliable", "b|1|only for b");
     world.client(connections[0]).send_data("_reliable", "|2|for all");
@@ -282,7 +282,7 @@ fn who_may_not_send_data_is_not_relayed() {
     let mute = world.join(client);
     let other = watcher(&mut world, "other");
     world.run_until("channels", |world| {
-        [mute, other].iter().all(|connection| world.client(*connection).channels.len() == 2)
+        [mute, other].iter().all(|connection| world.client(*connection).channels.len() == 3)
     });
     world.client(mute).send_data("_reliable", "|1|psst");
     world.run(Duration::from_secs(1));

@@ -191,23 +191,40 @@ impl Room {
     }
 
     /// Ends the data tracks of a participant that may publish no data any more, and tells it.
-    pub(super) fn revoke_data_tracks(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
+    pub(super) fn revoke_data_tracks(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+    ) {
         let ended = self.end_published_data_tracks(cx, key);
         if ended.is_empty() {
             return;
         }
-        let connection = self.participants.get(key).and_then(|participant| participant.connection);
+        let connection = self
+            .participants
+            .get(key)
+            .and_then(|participant| participant.connection);
         for info in ended {
             cx.send(connection, Event::DataTrackUnpublished(Box::new(info)));
         }
         self.publish_change(cx, now, key);
     }
 
-    fn end_published_data_tracks(&mut self, cx: &mut Context, key: ParticipantKey) -> Vec<DataTrackInfo> {
+    fn end_published_data_tracks(
+        &mut self,
+        cx: &mut Context,
+        key: ParticipantKey,
+    ) -> Vec<DataTrackInfo> {
         let Some(participant) = self.participants.get(key) else {
             return Vec::new();
         };
-        let tracks: Vec<DataTrackKey> = participant.data_tracks.published.values().copied().collect();
+        let tracks: Vec<DataTrackKey> = participant
+            .data_tracks
+            .published
+            .values()
+            .copied()
+            .collect();
         self.end_data_tracks(cx, &tracks)
     }
 
@@ -267,7 +284,10 @@ impl Room {
                 continue;
             };
             if let Some(participant) = self.participants.get_mut(key) {
-                participant.data_tracks.choices.insert(sid.clone(), *subscribe);
+                participant
+                    .data_tracks
+                    .choices
+                    .insert(sid.clone(), *subscribe);
             }
             // Who asks again may not have got the first answer.
             answer |= self.settle_data_track(key, track) || *subscribe;
@@ -294,11 +314,20 @@ impl Room {
         let Some(participant) = self.participants.get(key) else {
             return;
         };
-        let tracks: Vec<DataTrackKey> = participant.data_tracks.published.values().copied().collect();
+        let tracks: Vec<DataTrackKey> = participant
+            .data_tracks
+            .published
+            .values()
+            .copied()
+            .collect();
         if tracks.is_empty() {
             return;
         }
-        let others: Vec<ParticipantKey> = self.participants.keys().filter(|other| *other != key).collect();
+        let others: Vec<ParticipantKey> = self
+            .participants
+            .keys()
+            .filter(|other| *other != key)
+            .collect();
         for other in others {
             let mut changed = false;
             for track in &tracks {
@@ -313,9 +342,10 @@ impl Room {
     /// Makes one subscription exist, or not, as the rules say; true if that changed anything.
     fn settle_data_track(&mut self, key: ParticipantKey, track_key: DataTrackKey) -> bool {
         let should = self.should_receive_data(key, track_key);
-        let (Some(participant), Some(track)) =
-            (self.participants.get_mut(key), self.data_tracks.tracks.get_mut(track_key))
-        else {
+        let (Some(participant), Some(track)) = (
+            self.participants.get_mut(key),
+            self.data_tracks.tracks.get_mut(track_key),
+        ) else {
             return false;
         };
         let state = &mut participant.data_tracks;
@@ -338,7 +368,10 @@ impl Room {
     }
 
     fn should_receive_data(&self, key: ParticipantKey, track: DataTrackKey) -> bool {
-        let (Some(subscriber), Some(track)) = (self.participants.get(key), self.data_tracks.tracks.get(track)) else {
+        let (Some(subscriber), Some(track)) = (
+            self.participants.get(key),
+            self.data_tracks.tracks.get(track),
+        ) else {
             return false;
         };
         let Some(publisher) = self.participants.get(track.publisher) else {
@@ -359,16 +392,20 @@ impl Room {
         let Some(participant) = self.participants.get(key) else {
             return;
         };
-        let forwarded = participant.data_tracks.received.iter().filter_map(|(handle, track)| {
-            let track = self.data_tracks.tracks.get(*track)?;
-            let publisher = self.participants.get(track.publisher)?;
-            Some(ForwardedDataTrack {
-                handle: *handle,
-                publisher: publisher.sid().clone(),
-                publisher_identity: publisher.identity().clone(),
-                track: track.info.sid.clone(),
-            })
-        });
+        let forwarded = participant
+            .data_tracks
+            .received
+            .iter()
+            .filter_map(|(handle, track)| {
+                let track = self.data_tracks.tracks.get(*track)?;
+                let publisher = self.participants.get(track.publisher)?;
+                Some(ForwardedDataTrack {
+                    handle: *handle,
+                    publisher: publisher.sid().clone(),
+                    publisher_identity: publisher.identity().clone(),
+                    track: track.info.sid.clone(),
+                })
+            });
         let event = Event::DataTrackHandles(forwarded.collect());
         cx.send(participant.connection, event);
     }
@@ -376,16 +413,28 @@ impl Room {
     /// Whether the room has all data tracks that a client which resumes believes to publish.
     pub(super) fn publishes_data_tracks(&self, key: ParticipantKey, sids: &[DataTrackSid]) -> bool {
         let owned = |sid: &DataTrackSid| {
-            let track = self.data_tracks.by_sid.get(sid).and_then(|track| self.data_tracks.tracks.get(*track));
+            let track = self
+                .data_tracks
+                .by_sid
+                .get(sid)
+                .and_then(|track| self.data_tracks.tracks.get(*track));
             track.is_some_and(|track| track.publisher == key)
         };
         sids.iter().all(owned)
     }
 
     /// Takes up a client's data tracks after its signalling was away.
-    pub(super) fn sync_data_tracks(&mut self, cx: &mut Context, key: ParticipantKey, state: &SyncState) {
+    pub(super) fn sync_data_tracks(
+        &mut self,
+        cx: &mut Context,
+        key: ParticipantKey,
+        state: &SyncState,
+    ) {
         self.choose_data_tracks(cx, key, &state.data_subscription);
-        let connection = self.participants.get(key).and_then(|participant| participant.connection);
+        let connection = self
+            .participants
+            .get(key)
+            .and_then(|participant| participant.connection);
         for info in self.published_data_tracks(key) {
             // The client still waits for an answer that was lost with the old connection.
             if !state.published_data.contains(&info.sid) {
@@ -395,7 +444,12 @@ impl Room {
     }
 
     /// Forwards a packet of a data track.
-    pub(super) fn data_track_received(&mut self, cx: &mut Context, from: ParticipantKey, packet: Vec<u8>) {
+    pub(super) fn data_track_received(
+        &mut self,
+        cx: &mut Context,
+        from: ParticipantKey,
+        packet: Vec<u8>,
+    ) {
         let published = self.participants.get(from).and_then(|participant| {
             let handle = data_track::handle(&packet)?;
             participant.data_tracks.published.get(&handle)
@@ -410,7 +464,9 @@ impl Room {
                 // Lossy channels keep no reference, so this writes in place.
                 data_track::set_handle(Arc::make_mut(&mut packet), *handle);
                 let label = ChannelLabel::DataTrack;
-                participant.data_transport(label).send_data(cx, label, &packet);
+                participant
+                    .data_transport(label)
+                    .send_data(cx, label, &packet);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Messages of the client.
 
 use tradewind_rtc::{
-    DataTrackHandle, DataTrackSid, Scenario, SessionDescription, SignalRequest, TrackSettings, TrackSid, VideoQuality,
+    DataTrackHandle, DataTrackSid, Scenario, SessionDescription, SignalRequest, TrackSettings,
+    TrackSid, VideoQuality,
 };
 
 use super::{Incoming, Response, Session, SignalError, candidate};
@@ -9,9 +10,9 @@ use crate::convert::proto::request_response::{Reason, Request as Refused};
 use crate::convert::proto::signal_request::Message as Request;
 use crate::convert::proto::simulate_scenario::Scenario as ScenarioCode;
 use crate::convert::{
-    add_track_from, data_subscription_from, disconnect_reason_from, proto, publish_data_track_from, sids, subscription_from,
-    subscription_permission_from, sync_state_from, target_from, update_metadata_from,
-    video_quality_from,
+    add_track_from, data_subscription_from, disconnect_reason_from, proto, publish_data_track_from,
+    sids, subscription_from, subscription_permission_from, sync_state_from, target_from,
+    update_metadata_from, video_quality_from,
 };
 use crate::limits::{MAX_FEATURES, MAX_SID_BYTES, add_track_fault, data_track_fault};
 

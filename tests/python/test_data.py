@@ -201,10 +201,12 @@ async def test_a_data_track_reaches_its_subscriber(join, v0):
 
 async def test_a_data_track_needs_a_name_of_its_own_and_the_right_to_send_data(join):
     ann, mute = await join("ann"), await join("mute", can_publish_data=False)
-    await ann.local.publish_data_track(name="sensor")
+    # A data track lives as long as something refers to it.
+    first = await ann.local.publish_data_track(name="sensor")
     for peer, name in [(ann, "sensor"), (ann, ""), (ann, "x" * 257), (mute, "sensor")]:
         with pytest.raises(PublishDataTrackError):
             await asyncio.wait_for(peer.local.publish_data_track(name=name), 5)
+    assert first.is_published()
 
 
 @pytest.mark.parametrize("resumed", ["publisher", "subscriber"])

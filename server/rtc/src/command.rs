@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::id::{
-    ConnectionId, DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RequestId, RoomName, TrackSid,
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RequestId, RoomName,
+    TrackSid,
 };
 use crate::info::{
-    DataTrackSchema, DisconnectReason, NamedEncoding, Permission, RoomConfig, TrackKind, TrackSource, VideoLayer, VideoQuality,
+    DataTrackSchema, DisconnectReason, NamedEncoding, Permission, RoomConfig, TrackKind,
+    TrackSource, VideoLayer, VideoQuality,
 };
 
 /// An input of a [`Shard`](crate::Shard).
@@ -19,11 +21,17 @@ pub enum Command {
     /// [`Event::Resumed`](crate::Event::Resumed), or [`Event::Leave`](crate::Event::Leave) with `StateMismatch`.
     Resume(Box<Resume>),
     /// A message of a joined participant.
-    Signal { connection: ConnectionId, request: Box<SignalRequest> },
+    Signal {
+        connection: ConnectionId,
+        request: Box<SignalRequest>,
+    },
     /// The signalling connection is gone. The session stays for a while so that it can be resumed.
     ConnectionClosed { connection: ConnectionId },
     /// A server API call. Answered by [`Output::Reply`](crate::Output::Reply).
-    Admin { request: RequestId, command: Box<AdminRequest> },
+    Admin {
+        request: RequestId,
+        command: Box<AdminRequest>,
+    },
     /// Ends every session with this reason.
     Shutdown { reason: DisconnectReason },
 }
@@ -101,7 +109,12 @@ pub struct SessionDescription {
 impl std::fmt::Debug for SessionDescription {
     // SDP holds addresses and ICE passwords, which must not reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SessionDescription {{ id: {}, {} bytes }}", self.id, self.sdp.len())
+        write!(
+            f,
+            "SessionDescription {{ id: {}, {} bytes }}",
+            self.id,
+            self.sdp.len()
+        )
     }
 }
 
@@ -124,24 +137,46 @@ pub enum SignalRequest {
     Offer(SessionDescription),
     Answer(SessionDescription),
     /// An ICE candidate attribute without `a=`; empty = end of candidates.
-    Trickle { target: Target, candidate: String },
+    Trickle {
+        target: Target,
+        candidate: String,
+    },
     AddTrack(Box<AddTrack>),
-    Mute { track: TrackSid, muted: bool },
-    Subscription { tracks: Vec<TrackSid>, subscribe: bool },
+    Mute {
+        track: TrackSid,
+        muted: bool,
+    },
+    Subscription {
+        tracks: Vec<TrackSid>,
+        subscribe: bool,
+    },
     TrackSettings(TrackSettings),
     SubscriptionPermission(SubscriptionPermission),
     SyncState(Box<SyncState>),
     UpdateMetadata(UpdateMetadata),
-    UpdateAudioTrack { track: TrackSid, features: Vec<i32> },
-    UpdateVideoTrack { track: TrackSid, width: u32, height: u32 },
+    UpdateAudioTrack {
+        track: TrackSid,
+        features: Vec<i32>,
+    },
+    UpdateVideoTrack {
+        track: TrackSid,
+        width: u32,
+        height: u32,
+    },
     PublishDataTrack(Box<PublishDataTrack>),
-    UnpublishDataTrack { handle: DataTrackHandle },
+    UnpublishDataTrack {
+        handle: DataTrackHandle,
+    },
     /// Data tracks to receive (`true`) or not.
     DataSubscription(Vec<(DataTrackSid, bool)>),
     /// Round trip measured by the client on the signalling connection, milliseconds.
-    RoundTrip { ms: u32 },
+    RoundTrip {
+        ms: u32,
+    },
     Simulate(Scenario),
-    Leave { reason: DisconnectReason },
+    Leave {
+        reason: DisconnectReason,
+    },
 }
 
 /// A track the client is about to send.
@@ -272,14 +307,20 @@ pub struct UpdateMetadata {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// Seconds for which the sender is shown as speaking.
-    SpeakerUpdate { seconds: u32 },
+    SpeakerUpdate {
+        seconds: u32,
+    },
     NodeFailure,
     Migration,
     ServerLeave,
     /// Codes of `CandidateProtocol`: 0 UDP, 1 TCP, 2 TLS.
-    SwitchCandidateProtocol { protocol: i32 },
+    SwitchCandidateProtocol {
+        protocol: i32,
+    },
     /// Bits per second; 0 = no limit.
-    SubscriberBandwidth { bitrate: u64 },
+    SubscriberBandwidth {
+        bitrate: u64,
+    },
     DisconnectSignalOnResume,
     DisconnectSignalOnResumeNoMessages,
     LeaveRequestFullReconnect,
@@ -288,23 +329,51 @@ pub enum Scenario {
 /// A call of the server API.
 #[derive(Clone, Debug)]
 pub enum AdminRequest {
-    CreateRoom { room: RoomName, config: RoomConfig },
+    CreateRoom {
+        room: RoomName,
+        config: RoomConfig,
+    },
     /// Replies with [`AdminReply::Rooms`](crate::AdminReply::Rooms); empty names = all rooms of the shard.
-    ListRooms { names: Vec<RoomName> },
-    DeleteRoom { room: RoomName },
-    ListParticipants { room: RoomName },
-    GetParticipant { room: RoomName, identity: Identity },
-    RemoveParticipant { room: RoomName, identity: Identity },
-    MuteTrack { room: RoomName, identity: Identity, track: TrackSid, muted: bool },
+    ListRooms {
+        names: Vec<RoomName>,
+    },
+    DeleteRoom {
+        room: RoomName,
+    },
+    ListParticipants {
+        room: RoomName,
+    },
+    GetParticipant {
+        room: RoomName,
+        identity: Identity,
+    },
+    RemoveParticipant {
+        room: RoomName,
+        identity: Identity,
+    },
+    MuteTrack {
+        room: RoomName,
+        identity: Identity,
+        track: TrackSid,
+        muted: bool,
+    },
     UpdateParticipant {
         room: RoomName,
         identity: Identity,
         metadata: UpdateMetadata,
         permission: Option<Permission>,
     },
-    UpdateSubscriptions { room: RoomName, identity: Identity, tracks: Vec<TrackSid>, subscribe: bool },
+    UpdateSubscriptions {
+        room: RoomName,
+        identity: Identity,
+        tracks: Vec<TrackSid>,
+        subscribe: bool,
+    },
     SendData(Box<SendData>),
-    UpdateRoomMetadata { room: RoomName, metadata: String },
+    UpdateRoomMetadata {
+        room: RoomName,
+        metadata: String,
+    },
     /// Replies with [`AdminReply::Counters`](crate::AdminReply::Counters).
     Counters,
 }

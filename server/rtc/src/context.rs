@@ -79,7 +79,8 @@ impl Context {
     /// Sends an event to a signalling connection; nothing if the participant has none at the moment.
     pub(crate) fn send(&mut self, connection: Option<ConnectionId>, event: Event) {
         if let Some(connection) = connection {
-            self.outputs.push_back(Output::Connection(connection, event));
+            self.outputs
+                .push_back(Output::Connection(connection, event));
         }
     }
 

@@ -76,9 +76,10 @@ pub(crate) struct Route {
 impl Demux {
     /// The transport that has this remote address.
     pub(crate) fn by_address(&self, protocol: Protocol, source: SocketAddr) -> Option<Route> {
-        self.addresses
-            .get(&(protocol, source))
-            .map(|entry| Route { transport: entry.transport, validated: entry.validated })
+        self.addresses.get(&(protocol, source)).map(|entry| Route {
+            transport: entry.transport,
+            validated: entry.validated,
+        })
     }
 
     /// The transport whose local user fragment this is.
@@ -87,19 +88,33 @@ impl Demux {
     }
 
     /// Notes that `source` proved, by message integrity, to belong to `transport`.
-    pub(crate) fn validate(&mut self, transport: TransportRef, protocol: Protocol, source: SocketAddr) {
+    pub(crate) fn validate(
+        &mut self,
+        transport: TransportRef,
+        protocol: Protocol,
+        source: SocketAddr,
+    ) {
         self.insert(transport, (protocol, source), true);
     }
 
     /// Notes that `transport` sent a connectivity check to `destination`, so that the response is let in.
-    pub(crate) fn expect_response(&mut self, transport: TransportRef, protocol: Protocol, destination: SocketAddr) {
+    pub(crate) fn expect_response(
+        &mut self,
+        transport: TransportRef,
+        protocol: Protocol,
+        destination: SocketAddr,
+    ) {
         if !self.addresses.contains_key(&(protocol, destination)) {
             self.insert(transport, (protocol, destination), false);
         }
     }
 
     /// Sets the local user fragment of a transport; gives back the one it replaces.
-    pub(crate) fn set_fragment(&mut self, transport: TransportRef, fragment: &str) -> Option<String> {
+    pub(crate) fn set_fragment(
+        &mut self,
+        transport: TransportRef,
+        fragment: &str,
+    ) -> Option<String> {
         let owned = self.owned.entry(transport).or_default();
         if owned.fragment == fragment {
             return None;
@@ -132,7 +147,13 @@ impl Demux {
                 owned.addresses.retain(|known| *known != remote);
             }
         }
-        self.addresses.insert(remote, Entry { transport, validated });
+        self.addresses.insert(
+            remote,
+            Entry {
+                transport,
+                validated,
+            },
+        );
         let owned = self.owned.entry(transport).or_default();
         owned.addresses.push(remote);
         if owned.addresses.len() > MAX_ADDRESSES {
@@ -149,7 +170,11 @@ mod tests {
     use crate::room::{ParticipantKey, RoomKey};
 
     fn transport(target: Target) -> TransportRef {
-        TransportRef { room: RoomKey::default(), participant: ParticipantKey::default(), target }
+        TransportRef {
+            room: RoomKey::default(),
+            participant: ParticipantKey::default(),
+            target,
+        }
     }
 
     fn address(port: u16) -> SocketAddr {
@@ -161,9 +186,19 @@ mod tests {
         let mut demux = Demux::default();
         let ours = transport(Target::Publisher);
         demux.expect_response(ours, Protocol::Udp, address(1));
-        assert_eq!(demux.by_address(Protocol::Udp, address(1)), Some(Route { transport: ours, validated: false }));
+        assert_eq!(
+            demux.by_address(Protocol::Udp, address(1)),
+            Some(Route {
+                transport: ours,
+                validated: false
+            })
+        );
         demux.validate(ours, Protocol::Udp, address(1));
-        assert!(demux.by_address(Protocol::Udp, address(1)).is_some_and(|route| route.validated));
+        assert!(
+            demux
+                .by_address(Protocol::Udp, address(1))
+                .is_some_and(|route| route.validated)
+        );
         assert_eq!(demux.by_address(Protocol::Tcp, address(1)), None);
     }
 
@@ -187,7 +222,11 @@ mod tests {
         demux.validate(b, Protocol::Udp, address(1));
         assert_eq!(demux.by_fragment("one"), None);
         assert_eq!(demux.remove(a), Some("two".to_owned()));
-        assert!(demux.by_address(Protocol::Udp, address(1)).is_some_and(|route| route.transport == b));
+        assert!(
+            demux
+                .by_address(Protocol::Udp, address(1))
+                .is_some_and(|route| route.transport == b)
+        );
         demux.remove(b);
         assert!(demux.addresses.is_empty() && demux.fragments.is_empty() && demux.owned.is_empty());
     }

@@ -33,15 +33,24 @@ pub enum Event {
     /// Only event after a refused [`Command::Join`](crate::Command::Join).
     JoinRefused(JoinRefusal),
     /// First event after [`Command::Resume`](crate::Command::Resume).
-    Resumed { last_message_seq: u32 },
+    Resumed {
+        last_message_seq: u32,
+    },
     /// An answer to the client's offer.
     Answer(Box<Description>),
     /// An offer of the server, [`PeerMode::Dual`](crate::PeerMode::Dual) only.
     Offer(Box<Description>),
-    TrackPublished { cid: String, track: Box<TrackInfo> },
-    TrackUnpublished { track: TrackSid },
+    TrackPublished {
+        cid: String,
+        track: Box<TrackInfo>,
+    },
+    TrackUnpublished {
+        track: TrackSid,
+    },
     /// Somebody now receives this track of the client, for the first time.
-    TrackSubscribed { track: TrackSid },
+    TrackSubscribed {
+        track: TrackSid,
+    },
     /// Complete snapshots; a participant in state `Disconnected` is gone.
     Participants(Vec<Arc<ParticipantInfo>>),
     Room(Box<RoomInfo>),
@@ -50,21 +59,45 @@ pub enum Event {
     Quality(Vec<QualityReport>),
     StreamStates(Vec<StreamState>),
     /// Which layers of the client's track somebody wants.
-    SubscribedQuality { track: TrackSid, codecs: Vec<SubscribedCodec> },
-    SubscriptionPermission { participant: ParticipantSid, track: TrackSid, allowed: bool },
-    SubscriptionFailed { track: TrackSid, error: SubscriptionError },
+    SubscribedQuality {
+        track: TrackSid,
+        codecs: Vec<SubscribedCodec>,
+    },
+    SubscriptionPermission {
+        participant: ParticipantSid,
+        track: TrackSid,
+        allowed: bool,
+    },
+    SubscriptionFailed {
+        track: TrackSid,
+        error: SubscriptionError,
+    },
     /// The server mutes (or unmutes) the client's track.
-    Mute { track: TrackSid, muted: bool },
+    Mute {
+        track: TrackSid,
+        muted: bool,
+    },
     /// Receive-only sections the client should add to its next offer; 0, 0 = just offer again.
-    MediaSectionsRequirement { audios: u32, videos: u32 },
+    MediaSectionsRequirement {
+        audios: u32,
+        videos: u32,
+    },
     /// The client may send packets of this data track.
     DataTrackPublished(Box<DataTrackInfo>),
     /// The client's data track has ended, by its wish or the server's.
     DataTrackUnpublished(Box<DataTrackInfo>),
     /// Everything the client receives over its data track channel from now on, by handle.
     DataTrackHandles(Vec<ForwardedDataTrack>),
-    RequestFailed { request_id: u32, refused: RefusedRequest, reason: RefusalReason, message: String },
-    Leave { reason: DisconnectReason, action: LeaveAction },
+    RequestFailed {
+        request_id: u32,
+        refused: RefusedRequest,
+        reason: RefusalReason,
+        message: String,
+    },
+    Leave {
+        reason: DisconnectReason,
+        action: LeaveAction,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -218,16 +251,39 @@ pub enum LeaveAction {
 /// What happened to a room, for the rest of the node.
 #[derive(Clone, Debug)]
 pub enum RoomEvent {
-    Started { room: RoomInfo },
-    Finished { room: RoomInfo },
-    MetadataChanged { room: RoomInfo },
+    Started {
+        room: RoomInfo,
+    },
+    Finished {
+        room: RoomInfo,
+    },
+    MetadataChanged {
+        room: RoomInfo,
+    },
     /// The participant is in state `Active`.
-    ParticipantJoined { room: RoomInfo, participant: Arc<ParticipantInfo> },
-    ParticipantLeft { room: RoomInfo, participant: Arc<ParticipantInfo> },
+    ParticipantJoined {
+        room: RoomInfo,
+        participant: Arc<ParticipantInfo>,
+    },
+    ParticipantLeft {
+        room: RoomInfo,
+        participant: Arc<ParticipantInfo>,
+    },
     /// The participant went before it was active.
-    ParticipantAborted { room: RoomInfo, participant: Arc<ParticipantInfo> },
-    TrackPublished { room: RoomInfo, participant: Arc<ParticipantInfo>, track: Box<TrackInfo> },
-    TrackUnpublished { room: RoomInfo, participant: Arc<ParticipantInfo>, track: Box<TrackInfo> },
+    ParticipantAborted {
+        room: RoomInfo,
+        participant: Arc<ParticipantInfo>,
+    },
+    TrackPublished {
+        room: RoomInfo,
+        participant: Arc<ParticipantInfo>,
+        track: Box<TrackInfo>,
+    },
+    TrackUnpublished {
+        room: RoomInfo,
+        participant: Arc<ParticipantInfo>,
+        track: Box<TrackInfo>,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -77,7 +77,10 @@ pub struct DataTrackHandle(NonZeroU16);
 impl DataTrackHandle {
     /// The handle with this number; `None` if it is not within 1 to 65535.
     pub fn new(number: u32) -> Option<Self> {
-        u16::try_from(number).ok().and_then(NonZeroU16::new).map(Self)
+        u16::try_from(number)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .map(Self)
     }
 
     /// 1 to 65535.

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RoomName, RoomSid, TrackSid};
+use crate::id::{
+    DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RoomName, RoomSid, TrackSid,
+};
 
 /// A room as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +138,8 @@ impl Default for Permission {
 impl Permission {
     /// Whether tracks of `source` may be published.
     pub fn allows_source(&self, source: TrackSource) -> bool {
-        self.can_publish && (self.can_publish_sources.is_empty() || self.can_publish_sources.contains(&source))
+        self.can_publish
+            && (self.can_publish_sources.is_empty() || self.can_publish_sources.contains(&source))
     }
 }
 

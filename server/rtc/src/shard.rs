@@ -77,10 +77,22 @@ impl Shard {
     ///
     /// # Panics
     /// No DTLS certificate can be generated: the cryptography library is unusable.
-    pub fn new(config: ShardConfig, start: Instant, unix_ms: u64, seed: u64, codec: Box<dyn DataCodec>) -> Self {
+    pub fn new(
+        config: ShardConfig,
+        start: Instant,
+        unix_ms: u64,
+        seed: u64,
+        codec: Box<dyn DataCodec>,
+    ) -> Self {
         let crypto = Arc::new(from_feature_flags());
-        #[expect(clippy::expect_used, reason = "a node without DTLS serves nobody; it says so at start")]
-        let certificate = crypto.dtls_provider.generate_certificate().expect("the crypto provider makes certificates");
+        #[expect(
+            clippy::expect_used,
+            reason = "a node without DTLS serves nobody; it says so at start"
+        )]
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .expect("the crypto provider makes certificates");
         Self {
             cx: Context::new(config, start, unix_ms, seed, codec, crypto, certificate),
             rooms: SlotMap::with_key(),
@@ -94,7 +106,10 @@ impl Shard {
         match command {
             Command::Join(join) => self.join(now, *join),
             Command::Resume(resume) => self.resume(now, *resume),
-            Command::Signal { connection, request } => {
+            Command::Signal {
+                connection,
+                request,
+            } => {
                 if let Some((room, participant)) = self.owner(connection)
                     && let Some(room) = self.rooms.get_mut(room)
                 {
@@ -217,7 +232,10 @@ impl Shard {
         let key = match self.names.get(&join.room) {
             Some(key) => *key,
             None if self.cx.config.auto_create_rooms => {
-                let config = join.room_config.clone().unwrap_or_else(|| self.cx.config.room_defaults.clone());
+                let config = join
+                    .room_config
+                    .clone()
+                    .unwrap_or_else(|| self.cx.config.room_defaults.clone());
                 self.create_room(now, join.room.clone(), config)
             }
             None => {
@@ -249,36 +267,53 @@ impl Shard {
             }
             None => {
                 let (reason, action) = (DisconnectReason::StateMismatch, LeaveAction::Reconnect);
-                self.cx.send(Some(connection), Event::Leave { reason, action });
-                self.cx.outputs.push_back(Output::CloseConnection(connection));
+                self.cx
+                    .send(Some(connection), Event::Leave { reason, action });
+                self.cx
+                    .outputs
+                    .push_back(Output::CloseConnection(connection));
             }
         }
     }
 
     fn create_room(&mut self, now: Instant, name: RoomName, config: RoomConfig) -> RoomKey {
         let cx = &mut self.cx;
-        let key = self.rooms.insert_with_key(|key| Room::new(cx, now, key, name.clone(), config));
+        let key = self
+            .rooms
+            .insert_with_key(|key| Room::new(cx, now, key, name.clone(), config));
         self.names.insert(name, key);
         key
     }
 
-    fn administer(&mut self, now: Instant, request: AdminRequest) -> Result<AdminReply, AdminError> {
+    fn administer(
+        &mut self,
+        now: Instant,
+        request: AdminRequest,
+    ) -> Result<AdminReply, AdminError> {
         let name = match &request {
             AdminRequest::ListRooms { names } => {
                 let wanted = |room: &&Room| names.is_empty() || names.contains(room.name());
-                return Ok(AdminReply::Rooms(self.rooms.values().filter(wanted).map(Room::info).collect()));
+                return Ok(AdminReply::Rooms(
+                    self.rooms.values().filter(wanted).map(Room::info).collect(),
+                ));
             }
             AdminRequest::Counters => return Ok(AdminReply::Counters(Box::new(self.counters()))),
             AdminRequest::CreateRoom { room, config } => {
                 let limit = self.cx.config.max_metadata_bytes;
                 if config.metadata.len() > limit {
-                    return Err(AdminError::LimitExceeded(format!("metadata is longer than {limit} bytes")));
+                    return Err(AdminError::LimitExceeded(format!(
+                        "metadata is longer than {limit} bytes"
+                    )));
                 }
                 let key = match self.names.get(room) {
                     Some(key) => *key,
                     None => self.create_room(now, room.clone(), config.clone()),
                 };
-                return self.rooms.get(key).map(|room| AdminReply::Room(room.info())).ok_or(AdminError::NoSuchRoom);
+                return self
+                    .rooms
+                    .get(key)
+                    .map(|room| AdminReply::Room(room.info()))
+                    .ok_or(AdminError::NoSuchRoom);
             }
             AdminRequest::DeleteRoom { room }
             | AdminRequest::ListParticipants { room }
@@ -304,7 +339,11 @@ impl Shard {
     }
 
     /// Finds the transport of a datagram, validating addresses by the message integrity of STUN requests.
-    fn find_transport(&mut self, now: Instant, datagram: &Received<'_>) -> Result<TransportRef, DropReason> {
+    fn find_transport(
+        &mut self,
+        now: Instant,
+        datagram: &Received<'_>,
+    ) -> Result<TransportRef, DropReason> {
         let kind = demux::kind(datagram.contents).ok_or(DropReason::Unrecognised)?;
         let route = self.cx.demux.by_address(datagram.protocol, datagram.source);
         match (kind, route) {
@@ -314,16 +353,28 @@ impl Shard {
         }
         let Some(fragment) = demux::local_fragment(datagram.contents) else {
             // A response: only to checks we sent.
-            return route.map(|route| route.transport).ok_or(DropReason::UnknownFragment);
+            return route
+                .map(|route| route.transport)
+                .ok_or(DropReason::UnknownFragment);
         };
-        let at = self.cx.demux.by_fragment(&fragment).ok_or(DropReason::UnknownFragment)?;
+        let at = self
+            .cx
+            .demux
+            .by_fragment(&fragment)
+            .ok_or(DropReason::UnknownFragment)?;
         if route.is_some_and(|route| route.validated && route.transport == at) {
             return Ok(at);
         }
-        if !self.rooms.get(at.room).is_some_and(|room| room.accepts(now, at, datagram)) {
+        if !self
+            .rooms
+            .get(at.room)
+            .is_some_and(|room| room.accepts(now, at, datagram))
+        {
             return Err(DropReason::BadIntegrity);
         }
-        self.cx.demux.validate(at, datagram.protocol, datagram.source);
+        self.cx
+            .demux
+            .validate(at, datagram.protocol, datagram.source);
         Ok(at)
     }
 }

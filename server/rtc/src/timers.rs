@@ -22,7 +22,12 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// Makes sure that `key` is woken at `deadline` or before. `queued` is the owner's memory.
-    pub(crate) fn schedule(&mut self, key: TimerKey, deadline: Instant, queued: &mut Option<Instant>) {
+    pub(crate) fn schedule(
+        &mut self,
+        key: TimerKey,
+        deadline: Instant,
+        queued: &mut Option<Instant>,
+    ) {
         if queued.is_none_or(|at| deadline < at) {
             self.queue.push(Reverse((deadline, key)));
             *queued = Some(deadline);

@@ -25,7 +25,10 @@ fn join(world: &mut World, identity: &str) -> ConnectionId {
 fn settled(world: &mut World, client: Client) -> ConnectionId {
     let connection = world.join(client);
     world.run_until("the channel is open", |world| {
-        world.client(connection).channels.contains_key("_data_track")
+        world
+            .client(connection)
+            .channels
+            .contains_key("_data_track")
     });
     world.run(MOMENT);
     connection
@@ -65,7 +68,10 @@ fn send(world: &mut World, connection: ConnectionId, number: u16, payload: u8) {
 fn seen(world: &mut World, connection: ConnectionId, identity: &str) -> Vec<DataTrackInfo> {
     let participants = world.client(connection).participants.values();
     let mut participants = participants.filter(|p| p.identity.as_str() == identity);
-    participants.next_back().map(|p| p.data_tracks.clone()).unwrap_or_default()
+    participants
+        .next_back()
+        .map(|p| p.data_tracks.clone())
+        .unwrap_or_default()
 }
 
 fn sid(world: &mut World, connection: ConnectionId, identity: &str, name: &str) -> DataTrackSid {
@@ -115,7 +121,10 @@ fn each_subscriber_gets_the_chosen_track_under_its_own_handle() {
     let map = handles(&mut world, desk);
     assert_eq!(map.len(), 2);
     assert_ne!(map[0].handle, map[1].handle);
-    let arm = map.iter().find(|known| known.track == sids[0]).expect("told");
+    let arm = map
+        .iter()
+        .find(|known| known.track == sids[0])
+        .expect("told");
     assert_eq!(arm.publisher_identity.as_str(), "robot");
 
     send(&mut world, robot, 500, 42);
@@ -139,7 +148,11 @@ fn who_unsubscribes_gets_no_more_and_a_fresh_handle_next_time() {
     send(&mut world, robot, 1, 1);
     assert!(received(&mut world, desk).is_empty());
     choose(&mut world, desk, &arm, true);
-    assert_ne!(handles(&mut world, desk)[0].handle, first, "late packets find no new owner");
+    assert_ne!(
+        handles(&mut world, desk)[0].handle,
+        first,
+        "late packets find no new owner"
+    );
     send(&mut world, robot, 1, 2);
     assert_eq!(received(&mut world, desk).len(), 1);
 }
@@ -156,7 +169,10 @@ fn who_asks_for_everything_gets_tracks_old_and_new() {
     assert_eq!(handles(&mut world, recorder).len(), 2);
     send(&mut world, robot, 1, 10);
     send(&mut world, robot, 2, 20);
-    let payloads: Vec<u8> = received(&mut world, recorder).iter().map(|packet| packet[12]).collect();
+    let payloads: Vec<u8> = received(&mut world, recorder)
+        .iter()
+        .map(|packet| packet[12])
+        .collect();
     assert_eq!(payloads, [10, 20]);
 }
 
@@ -167,7 +183,10 @@ fn a_track_that_ends_is_gone_for_everybody() {
     publish(&mut world, robot, 1, "arm");
     let arm = sid(&mut world, desk, "robot", "arm");
     choose(&mut world, desk, &arm, true);
-    world.signal(robot, SignalRequest::UnpublishDataTrack { handle: handle(1) });
+    world.signal(
+        robot,
+        SignalRequest::UnpublishDataTrack { handle: handle(1) },
+    );
     world.run(MOMENT);
     assert!(any(&world.client(robot).events, |event| matches!(
         event,
@@ -178,10 +197,17 @@ fn a_track_that_ends_is_gone_for_everybody() {
     send(&mut world, robot, 1, 1);
     assert!(received(&mut world, desk).is_empty());
 
-    world.signal(robot, SignalRequest::UnpublishDataTrack { handle: handle(1) });
+    world.signal(
+        robot,
+        SignalRequest::UnpublishDataTrack { handle: handle(1) },
+    );
     assert_eq!(refusals(&mut world, robot), [RefusalReason::NotFound]);
     publish(&mut world, robot, 1, "arm");
-    assert_ne!(sid(&mut world, desk, "robot", "arm"), arm, "a new publication");
+    assert_ne!(
+        sid(&mut world, desk, "robot", "arm"),
+        arm,
+        "a new publication"
+    );
 }
 
 #[test]
@@ -190,11 +216,17 @@ fn who_leaves_takes_its_tracks_and_subscriptions_along() {
     let (robot, desk) = (join(&mut world, "robot"), join(&mut world, "desk"));
     publish(&mut world, robot, 1, "arm");
     publish(&mut world, desk, 1, "stick");
-    let (arm, stick) = (sid(&mut world, desk, "robot", "arm"), sid(&mut world, robot, "desk", "stick"));
+    let (arm, stick) = (
+        sid(&mut world, desk, "robot", "arm"),
+        sid(&mut world, robot, "desk", "stick"),
+    );
     choose(&mut world, desk, &arm, true);
     choose(&mut world, robot, &stick, true);
     let identity = "robot".into();
-    let removal = AdminRequest::RemoveParticipant { room: "shop".into(), identity };
+    let removal = AdminRequest::RemoveParticipant {
+        room: "shop".into(),
+        identity,
+    };
     world.admin(removal).expect("the robot is there");
     world.run(MOMENT);
     assert!(seen(&mut world, desk, "robot").is_empty());
@@ -205,7 +237,10 @@ fn who_leaves_takes_its_tracks_and_subscriptions_along() {
 
 #[test]
 fn handles_and_names_are_unique_and_counted() {
-    let config = ShardConfig { max_data_tracks_per_participant: 2, ..ShardConfig::default() };
+    let config = ShardConfig {
+        max_data_tracks_per_participant: 2,
+        ..ShardConfig::default()
+    };
     let mut world = World::with_config(6, config);
     let robot = join(&mut world, "robot");
     publish(&mut world, robot, 1, "arm");
@@ -213,8 +248,11 @@ fn handles_and_names_are_unique_and_counted() {
     publish(&mut world, robot, 2, "arm");
     publish(&mut world, robot, 2, "leg");
     publish(&mut world, robot, 3, "eye");
-    let expected =
-        [RefusalReason::DuplicateHandle, RefusalReason::DuplicateName, RefusalReason::LimitExceeded];
+    let expected = [
+        RefusalReason::DuplicateHandle,
+        RefusalReason::DuplicateName,
+        RefusalReason::LimitExceeded,
+    ];
     assert_eq!(refusals(&mut world, robot), expected);
 }
 
@@ -235,11 +273,17 @@ fn without_the_right_to_send_data_there_are_no_tracks() {
         room: "shop".into(),
         identity: "robot".into(),
         metadata: UpdateMetadata::default(),
-        permission: Some(Permission { can_publish_data: false, ..Permission::default() }),
+        permission: Some(Permission {
+            can_publish_data: false,
+            ..Permission::default()
+        }),
     };
     world.admin(revoked).expect("the robot is there");
     world.run(MOMENT);
-    assert!(any(&world.client(robot).events, |event| matches!(event, Event::DataTrackUnpublished(_))));
+    assert!(any(&world.client(robot).events, |event| matches!(
+        event,
+        Event::DataTrackUnpublished(_)
+    )));
     assert!(seen(&mut world, desk, "robot").is_empty());
     send(&mut world, robot, 1, 1);
     assert!(received(&mut world, desk).is_empty());
@@ -248,7 +292,11 @@ fn without_the_right_to_send_data_there_are_no_tracks() {
 #[test]
 fn a_publisher_may_restrict_who_receives_its_tracks() {
     let mut world = World::new(8);
-    let (robot, desk, spy) = (join(&mut world, "robot"), join(&mut world, "desk"), join(&mut world, "spy"));
+    let (robot, desk, spy) = (
+        join(&mut world, "robot"),
+        join(&mut world, "desk"),
+        join(&mut world, "spy"),
+    );
     publish(&mut world, robot, 1, "arm");
     let arm = sid(&mut world, desk, "robot", "arm");
     choose(&mut world, desk, &arm, true);
@@ -259,7 +307,10 @@ fn a_publisher_may_restrict_who_receives_its_tracks() {
         all_tracks: true,
         tracks: Vec::new(),
     };
-    let permission = SubscriptionPermission { all_participants: false, tracks: vec![desk_only] };
+    let permission = SubscriptionPermission {
+        all_participants: false,
+        tracks: vec![desk_only],
+    };
     world.signal(robot, SignalRequest::SubscriptionPermission(permission));
     send(&mut world, robot, 1, 1);
     assert_eq!(received(&mut world, desk).len(), 1);
@@ -313,28 +364,45 @@ fn tracks_and_subscriptions_outlive_the_loss_of_signalling() {
     choose(&mut world, desk, &arm, true);
     let before = handles(&mut world, desk);
 
-    let state = SyncState { data_subscription: vec![(leg.clone(), true)], ..SyncState::default() };
+    let state = SyncState {
+        data_subscription: vec![(leg.clone(), true)],
+        ..SyncState::default()
+    };
     let desk = resume(&mut world, desk, state);
     let after = handles(&mut world, desk);
     assert!(after.contains(&before[0]), "told again, and unchanged");
     assert_eq!(after.len(), 2);
 
     // The answer for the second track was lost on its way.
-    let state = SyncState { published_data: vec![arm.clone()], ..SyncState::default() };
+    let state = SyncState {
+        published_data: vec![arm.clone()],
+        ..SyncState::default()
+    };
     let robot = resume(&mut world, robot, state);
-    let answered: Vec<DataTrackSid> = world.client(robot).events.iter().filter_map(|event| match event {
-        Event::DataTrackPublished(track) => Some(track.sid.clone()),
-        _ => None,
-    }).collect();
+    let answered: Vec<DataTrackSid> = world
+        .client(robot)
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::DataTrackPublished(track) => Some(track.sid.clone()),
+            _ => None,
+        })
+        .collect();
     assert_eq!(answered, [leg]);
     send(&mut world, robot, 1, 1);
     send(&mut world, robot, 2, 2);
     assert_eq!(received(&mut world, desk).len(), 2);
 
-    let state = SyncState { published_data: vec!["DTR_unknown".into()], ..SyncState::default() };
+    let state = SyncState {
+        published_data: vec!["DTR_unknown".into()],
+        ..SyncState::default()
+    };
     let robot = resume(&mut world, robot, state);
     assert!(any(&world.client(robot).events, |event| matches!(
         event,
-        Event::Leave { action: LeaveAction::Reconnect, .. }
+        Event::Leave {
+            action: LeaveAction::Reconnect,
+            ..
+        }
     )));
 }

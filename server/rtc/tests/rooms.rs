@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::{Client, World, any};
 use tradewind_rtc::{
-    AdminError, AdminReply, AdminRequest, Command, ConnectionId, ConnectionQuality, DisconnectReason, Event,
-    LeaveAction, ParticipantState, Permission, Resume, RoomEvent, SignalRequest, TrackKind, UpdateMetadata,
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, ConnectionQuality,
+    DisconnectReason, Event, LeaveAction, ParticipantState, Permission, Resume, RoomEvent,
+    SignalRequest, TrackKind, UpdateMetadata,
 };
 
 /// A client that joined, publishes audio, and video in one encoding.
@@ -15,9 +16,13 @@ fn publisher(world: &mut World, identity: &str) -> ConnectionId {
     let client = Client::new(world, identity);
     let connection = world.join(client);
     world.run_until("connected", |world| world.client(connection).connected);
-    world.client(connection).publish("microphone", TrackKind::Audio, &[]);
+    world
+        .client(connection)
+        .publish("microphone", TrackKind::Audio, &[]);
     world.run(Duration::from_millis(100));
-    world.client(connection).publish("camera", TrackKind::Video, &[]);
+    world
+        .client(connection)
+        .publish("camera", TrackKind::Video, &[]);
     world.run(Duration::from_millis(100));
     connection
 }
@@ -29,7 +34,9 @@ fn watcher(world: &mut World, identity: &str) -> ConnectionId {
 
 fn receives(world: &mut World, connection: ConnectionId, identity: &str, name: &str) -> usize {
     let client = world.client(connection);
-    client.track_of(identity, name).map_or(0, |track| client.packets_of(&track).len())
+    client
+        .track_of(identity, name)
+        .map_or(0, |track| client.packets_of(&track).len())
 }
 
 #[test]
@@ -39,8 +46,14 @@ fn shopper_and_agent_hear_and_see_each_other() {
     let agent = publisher(&mut world, "agent");
     world.run(Duration::from_secs(2));
     for (connection, other) in [(shopper, "agent"), (agent, "shopper")] {
-        assert!(receives(&mut world, connection, other, "microphone") > 50, "{other}'s voice");
-        assert!(receives(&mut world, connection, other, "camera") > 30, "{other}'s picture");
+        assert!(
+            receives(&mut world, connection, other, "microphone") > 50,
+            "{other}'s voice"
+        );
+        assert!(
+            receives(&mut world, connection, other, "camera") > 30,
+            "{other}'s picture"
+        );
     }
 }
 
@@ -51,9 +64,15 @@ fn a_late_joiner_gets_every_track_from_the_right_participant() {
     publisher(&mut world, "b");
     let late = watcher(&mut world, "late");
     world.run(Duration::from_secs(3));
-    assert_eq!(world.client(late).forwarded(), ["a/camera", "a/microphone", "b/camera", "b/microphone"]);
+    assert_eq!(
+        world.client(late).forwarded(),
+        ["a/camera", "a/microphone", "b/camera", "b/microphone"]
+    );
     for other in ["a", "b"] {
-        assert!(receives(&mut world, late, other, "camera") > 20, "{other}'s picture");
+        assert!(
+            receives(&mut world, late, other, "camera") > 20,
+            "{other}'s picture"
+        );
     }
 }
 
@@ -75,13 +94,19 @@ fn the_first_packet_of_a_picture_begins_a_key_frame() {
     world.run(Duration::from_secs(3));
     let agent = watcher(&mut world, "agent");
     world.run(Duration::from_secs(1));
-    let track = world.client(agent).track_of("shopper", "camera").expect("published");
+    let track = world
+        .client(agent)
+        .track_of("shopper", "camera")
+        .expect("published");
     let packets = world.client(agent).packets_of(&track);
     let first = packets.first().expect("received");
     assert_eq!(first.payload[4] & 1, 0, "a key frame comes first");
     let mut sequences: Vec<u64> = packets.iter().map(|packet| *packet.seq_no).collect();
     sequences.sort_unstable();
-    assert!(sequences.windows(2).all(|pair| pair[1] == pair[0] + 1), "without gaps");
+    assert!(
+        sequences.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "without gaps"
+    );
 }
 
 #[test]
@@ -98,7 +123,14 @@ fn the_same_identity_ends_the_older_session() {
     };
     assert!(any(&world.client(first).events, left));
     assert!(world.client(first).closed);
-    let sid = world.client(second).joined.as_ref().expect("joined").participant.sid.clone();
+    let sid = world
+        .client(second)
+        .joined
+        .as_ref()
+        .expect("joined")
+        .participant
+        .sid
+        .clone();
     let known: Vec<_> = world
         .client(agent)
         .participants
@@ -115,8 +147,17 @@ fn a_session_survives_the_loss_of_its_signalling() {
     let shopper = publisher(&mut world, "shopper");
     let agent = watcher(&mut world, "agent");
     world.run(Duration::from_secs(1));
-    let sid = world.client(shopper).joined.as_ref().expect("joined").participant.sid.clone();
-    world.command(Command::ConnectionClosed { connection: shopper });
+    let sid = world
+        .client(shopper)
+        .joined
+        .as_ref()
+        .expect("joined")
+        .participant
+        .sid
+        .clone();
+    world.command(Command::ConnectionClosed {
+        connection: shopper,
+    });
     world.run(Duration::from_secs(3));
     let before = receives(&mut world, agent, "shopper", "microphone");
 
@@ -133,9 +174,15 @@ fn a_session_survives_the_loss_of_its_signalling() {
         offer: None,
     })));
     world.run(Duration::from_secs(1));
-    assert!(matches!(world.client(ConnectionId(900)).events.first(), Some(Event::Resumed { .. })));
+    assert!(matches!(
+        world.client(ConnectionId(900)).events.first(),
+        Some(Event::Resumed { .. })
+    ));
     assert!(before > 100, "media went on meanwhile");
-    assert!(receives(&mut world, agent, "shopper", "microphone") > before + 30, "and goes on");
+    assert!(
+        receives(&mut world, agent, "shopper", "microphone") > before + 30,
+        "and goes on"
+    );
     let gone = |event: &RoomEvent| matches!(event, RoomEvent::ParticipantLeft { .. });
     assert!(!world.room_events.iter().any(gone));
 }
@@ -156,7 +203,13 @@ fn an_unknown_session_is_told_to_join_anew() {
     })));
     let events = &world.client(connection).events;
     let reconnect = |event: &Event| {
-        matches!(event, Event::Leave { reason: DisconnectReason::StateMismatch, action: LeaveAction::Reconnect })
+        matches!(
+            event,
+            Event::Leave {
+                reason: DisconnectReason::StateMismatch,
+                action: LeaveAction::Reconnect
+            }
+        )
     };
     assert!(events.len() == 1 && any(events, reconnect));
     assert!(world.client(connection).closed);
@@ -169,9 +222,15 @@ fn who_vanishes_is_gone_for_the_others_within_seconds() {
     let agent = watcher(&mut world, "agent");
     world.run(Duration::from_secs(1));
     world.clients.remove(&shopper);
-    world.command(Command::ConnectionClosed { connection: shopper });
+    world.command(Command::ConnectionClosed {
+        connection: shopper,
+    });
     world.run(Duration::from_secs(8));
-    let gone = world.client(agent).participants.values().any(|p| p.state == ParticipantState::Disconnected);
+    let gone = world
+        .client(agent)
+        .participants
+        .values()
+        .any(|p| p.state == ParticipantState::Disconnected);
     assert!(gone);
 }
 
@@ -181,7 +240,10 @@ fn a_revoked_permission_ends_the_tracks() {
     let shopper = publisher(&mut world, "shopper");
     let agent = watcher(&mut world, "agent");
     world.run(Duration::from_secs(1));
-    let permission = Permission { can_publish: false, ..Permission::default() };
+    let permission = Permission {
+        can_publish: false,
+        ..Permission::default()
+    };
     let reply = world.admin(AdminRequest::UpdateParticipant {
         room: "shop".into(),
         identity: "shopper".into(),
@@ -191,10 +253,17 @@ fn a_revoked_permission_ends_the_tracks() {
     assert!(matches!(reply, Ok(AdminReply::Participant(info)) if info.tracks.is_empty()));
     world.run(Duration::from_secs(1));
     assert_eq!(world.client(agent).forwarded(), Vec::<String>::new());
-    assert!(any(&world.client(shopper).events, |event| matches!(event, Event::TrackUnpublished { .. })));
+    assert!(any(&world.client(shopper).events, |event| matches!(
+        event,
+        Event::TrackUnpublished { .. }
+    )));
     let received = world.client(agent).packets.len();
     world.run(Duration::from_secs(1));
-    assert_eq!(world.client(agent).packets.len(), received, "nothing is forwarded any more");
+    assert_eq!(
+        world.client(agent).packets.len(),
+        received,
+        "nothing is forwarded any more"
+    );
 }
 
 #[test]
@@ -205,7 +274,13 @@ fn a_hidden_participant_sees_and_is_not_seen() {
     client.permission.hidden = true;
     let supervisor = world.join(client);
     world.run(Duration::from_secs(2));
-    assert!(world.client(shopper).participants.values().all(|p| p.identity.as_str() != "supervisor"));
+    assert!(
+        world
+            .client(shopper)
+            .participants
+            .values()
+            .all(|p| p.identity.as_str() != "supervisor")
+    );
     assert!(receives(&mut world, supervisor, "shopper", "camera") > 10);
 }
 
@@ -216,9 +291,14 @@ fn who_may_not_publish_is_told_so() {
     client.permission.can_publish = false;
     let viewer = world.join(client);
     world.run_until("connected", |world| world.client(viewer).connected);
-    world.client(viewer).publish("camera", TrackKind::Video, &[]);
+    world
+        .client(viewer)
+        .publish("camera", TrackKind::Video, &[]);
     world.run(Duration::from_millis(200));
-    assert!(any(&world.client(viewer).events, |event| matches!(event, Event::RequestFailed { .. })));
+    assert!(any(&world.client(viewer).events, |event| matches!(
+        event,
+        Event::RequestFailed { .. }
+    )));
     assert!(world.client(viewer).published.is_empty());
 }
 
@@ -231,11 +311,26 @@ fn without_automatic_subscription_only_chosen_tracks_come() {
     let picky = world.join(client);
     world.run(Duration::from_secs(1));
     assert!(world.client(picky).forwarded().is_empty());
-    let track = world.client(picky).track_of("shopper", "camera").expect("published");
-    world.signal(picky, SignalRequest::Subscription { tracks: vec![track.clone()], subscribe: true });
+    let track = world
+        .client(picky)
+        .track_of("shopper", "camera")
+        .expect("published");
+    world.signal(
+        picky,
+        SignalRequest::Subscription {
+            tracks: vec![track.clone()],
+            subscribe: true,
+        },
+    );
     world.run(Duration::from_secs(1));
     assert_eq!(world.client(picky).forwarded(), ["shopper/camera"]);
-    world.signal(picky, SignalRequest::Subscription { tracks: vec![track], subscribe: false });
+    world.signal(
+        picky,
+        SignalRequest::Subscription {
+            tracks: vec![track],
+            subscribe: false,
+        },
+    );
     world.run(Duration::from_secs(1));
     assert!(world.client(picky).forwarded().is_empty());
 }
@@ -246,31 +341,56 @@ fn a_section_that_lost_its_track_carries_the_next() {
     let first = publisher(&mut world, "first");
     let agent = watcher(&mut world, "agent");
     world.run(Duration::from_secs(1));
-    world.signal(first, SignalRequest::Leave { reason: DisconnectReason::ClientInitiated });
+    world.signal(
+        first,
+        SignalRequest::Leave {
+            reason: DisconnectReason::ClientInitiated,
+        },
+    );
     world.clients.remove(&first);
     world.run(Duration::from_secs(1));
     publisher(&mut world, "second");
     world.run(Duration::from_secs(2));
-    assert_eq!(world.client(agent).forwarded(), ["second/camera", "second/microphone"]);
+    assert_eq!(
+        world.client(agent).forwarded(),
+        ["second/camera", "second/microphone"]
+    );
     assert!(receives(&mut world, agent, "second", "camera") > 10);
-    assert!(world.client(agent).sections.len() <= 6, "no section was added");
+    assert!(
+        world.client(agent).sections.len() <= 6,
+        "no section was added"
+    );
 }
 
 #[test]
 fn data_reaches_whom_it_is_meant_for_with_the_sender_stamped() {
     let mut world = World::new(14);
     let names = ["a", "b", "c"];
-    let connections: Vec<ConnectionId> = names.iter().map(|name| watcher(&mut world, name)).collect();
+    let connections: Vec<ConnectionId> =
+        names.iter().map(|name| watcher(&mut world, name)).collect();
     world.run_until("channels", |world| {
-        connections.iter().all(|connection| world.client(*connection).channels.len() == 3)
+        connections
+            .iter()
+            .all(|connection| world.client(*connection).channels.len() == 3)
     });
-    world.client(connections[0]).send_data("_reliable", "b|1|only for b");
-    world.client(connections[0]).send_data("_reliable", "|2|for all");
-    world.client(connections[0]).send_data("_reliable", "|2|for all, repeated");
-    world.client(connections[0]).send_data("_reliable", "not a message");
+    world
+        .client(connections[0])
+        .send_data("_reliable", "b|1|only for b");
+    world
+        .client(connections[0])
+        .send_data("_reliable", "|2|for all");
+    world
+        .client(connections[0])
+        .send_data("_reliable", "|2|for all, repeated");
+    world
+        .client(connections[0])
+        .send_data("_reliable", "not a message");
     world.run(Duration::from_secs(1));
     assert_eq!(world.client(connections[0]).messages, Vec::<String>::new());
-    assert_eq!(world.client(connections[1]).messages, ["a: only for b", "a: for all"]);
+    assert_eq!(
+        world.client(connections[1]).messages,
+        ["a: only for b", "a: for all"]
+    );
     assert_eq!(world.client(connections[2]).messages, ["a: for all"]);
 }
 
@@ -282,7 +402,9 @@ fn who_may_not_send_data_is_not_relayed() {
     let mute = world.join(client);
     let other = watcher(&mut world, "other");
     world.run_until("channels", |world| {
-        [mute, other].iter().all(|connection| world.client(*connection).channels.len() == 3)
+        [mute, other]
+            .iter()
+            .all(|connection| world.client(*connection).channels.len() == 3)
     });
     world.client(mute).send_data("_reliable", "|1|psst");
     world.run(Duration::from_secs(1));
@@ -295,11 +417,7 @@ fn speakers_light_up_and_go_dark() {
     let shopper = publisher(&mut world, "shopper");
     let agent = watcher(&mut world, "agent");
     world.run(Duration::from_secs(3));
-    let active = |wanted: bool| {
-        move |event: &Event| {
-            matches!(event, Event::Speakers(speakers) if speakers.iter().any(|speaker| speaker.active == wanted))
-        }
-    };
+    let active = |wanted: bool| move |event: &Event| matches!(event, Event::Speakers(speakers) if speakers.iter().any(|speaker| speaker.active == wanted));
     assert!(any(&world.client(agent).events, active(true)));
     world.client(agent).events.clear();
     for media in &mut world.client(shopper).media {
@@ -317,7 +435,12 @@ fn a_good_connection_is_never_called_lost() {
     world.run(Duration::from_secs(30));
     for event in &world.client(shopper).events {
         if let Event::Quality(reports) = event {
-            assert!(reports.iter().all(|report| report.quality >= ConnectionQuality::Good), "{reports:?}");
+            assert!(
+                reports
+                    .iter()
+                    .all(|report| report.quality >= ConnectionQuality::Good),
+                "{reports:?}"
+            );
         }
     }
 }
@@ -327,12 +450,22 @@ fn an_empty_room_ends_and_says_so() {
     let mut world = World::new(18);
     let shopper = watcher(&mut world, "shopper");
     world.run(Duration::from_secs(1));
-    world.signal(shopper, SignalRequest::Leave { reason: DisconnectReason::ClientInitiated });
+    world.signal(
+        shopper,
+        SignalRequest::Leave {
+            reason: DisconnectReason::ClientInitiated,
+        },
+    );
     world.clients.clear();
     world.run(Duration::from_secs(25));
-    assert!(matches!(world.room_events.last(), Some(RoomEvent::Finished { .. })));
     assert!(matches!(
-        world.admin(AdminRequest::ListParticipants { room: "shop".into() }),
+        world.room_events.last(),
+        Some(RoomEvent::Finished { .. })
+    ));
+    assert!(matches!(
+        world.admin(AdminRequest::ListParticipants {
+            room: "shop".into()
+        }),
         Err(AdminError::NoSuchRoom)
     ));
 }
@@ -342,7 +475,21 @@ fn a_deleted_room_sends_everybody_away() {
     let mut world = World::new(19);
     let shopper = watcher(&mut world, "shopper");
     world.run(Duration::from_secs(1));
-    assert!(world.admin(AdminRequest::DeleteRoom { room: "shop".into() }).is_ok());
-    let told = |event: &Event| matches!(event, Event::Leave { reason: DisconnectReason::RoomDeleted, .. });
+    assert!(
+        world
+            .admin(AdminRequest::DeleteRoom {
+                room: "shop".into()
+            })
+            .is_ok()
+    );
+    let told = |event: &Event| {
+        matches!(
+            event,
+            Event::Leave {
+                reason: DisconnectReason::RoomDeleted,
+                ..
+            }
+        )
+    };
     assert!(any(&world.client(shopper).events, told));
 }

@@ -92,7 +92,10 @@ impl Allocator {
             self.hold_until = Some(now + HOLD);
         }
 
-        let given: u64 = demands.iter().map(|demand| cost(demand, self.level(demand))).sum();
+        let given: u64 = demands
+            .iter()
+            .map(|demand| cost(demand, self.level(demand)))
+            .sum();
         let next_raise = demands
             .iter()
             .filter(|demand| self.level(demand) < demand.wanted)
@@ -102,13 +105,19 @@ impl Allocator {
                 cost(demand, Some(next)).saturating_sub(cost(demand, level))
             })
             .min();
-        let desired: u64 = demands.iter().map(|demand| cost(demand, demand.wanted)).sum();
+        let desired: u64 = demands
+            .iter()
+            .map(|demand| cost(demand, demand.wanted))
+            .sum();
         Plan {
             allocations: demands
                 .iter()
                 .map(|demand| Allocation {
                     id: demand.id,
-                    target: self.level(demand).map(|spatial| Layer { spatial, temporal: ALL_TEMPORAL }),
+                    target: self.level(demand).map(|spatial| Layer {
+                        spatial,
+                        temporal: ALL_TEMPORAL,
+                    }),
                     paused: demand.wanted.is_some() && self.level(demand).is_none(),
                 })
                 .collect(),
@@ -124,12 +133,17 @@ impl Allocator {
 }
 
 fn cost(demand: &TrackDemand, level: Option<u8>) -> u64 {
-    level.and_then(|level| demand.bitrates.get(usize::from(level))).copied().unwrap_or(0)
+    level
+        .and_then(|level| demand.bitrates.get(usize::from(level)))
+        .copied()
+        .unwrap_or(0)
 }
 
 /// The level of each demand, in their order, within the budget.
 fn share_out(budget: u64, demands: &[TrackDemand]) -> Vec<Option<u8>> {
-    let mut order: Vec<usize> = (0..demands.len()).filter(|at| demands[*at].wanted.is_some()).collect();
+    let mut order: Vec<usize> = (0..demands.len())
+        .filter(|at| demands[*at].wanted.is_some())
+        .collect();
     order.sort_by_key(|at| std::cmp::Reverse((demands[*at].screen_share, demands[*at].priority)));
     let mut levels = vec![None; demands.len()];
     let mut left = budget;
@@ -166,7 +180,10 @@ mod tests {
     use proptest::prelude::*;
     use slotmap::SlotMap;
 
-    #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an instant can only be made from the clock"
+    )]
     fn start() -> Instant {
         Instant::now()
     }
@@ -185,7 +202,10 @@ mod tests {
     }
 
     fn levels(plan: &Plan) -> Vec<Option<u8>> {
-        plan.allocations.iter().map(|allocation| allocation.target.map(|layer| layer.spatial)).collect()
+        plan.allocations
+            .iter()
+            .map(|allocation| allocation.target.map(|layer| layer.spatial))
+            .collect()
     }
 
     #[test]
@@ -202,18 +222,33 @@ mod tests {
         demands[2].screen_share = true;
         let plan = Allocator::default().allocate(start(), 200_000, &demands);
         assert_eq!(levels(&plan), [None, None, Some(0)]);
-        assert_eq!(plan.allocations.iter().filter(|allocation| allocation.paused).count(), 2);
+        assert_eq!(
+            plan.allocations
+                .iter()
+                .filter(|allocation| allocation.paused)
+                .count(),
+            2
+        );
     }
 
     #[test]
     fn falling_is_immediate_and_climbing_waits() {
         let (now, mut allocator, demands) = (start(), Allocator::default(), demands(1));
-        assert_eq!(levels(&allocator.allocate(now, 3_000_000, &demands)), [Some(2)]);
-        assert_eq!(levels(&allocator.allocate(now, 600_000, &demands)), [Some(1)]);
+        assert_eq!(
+            levels(&allocator.allocate(now, 3_000_000, &demands)),
+            [Some(2)]
+        );
+        assert_eq!(
+            levels(&allocator.allocate(now, 600_000, &demands)),
+            [Some(1)]
+        );
         let plan = allocator.allocate(now + Duration::from_secs(1), 3_000_000, &demands);
         assert_eq!(levels(&plan), [Some(1)]);
         assert_eq!(plan.review_at, Some(now + HOLD));
-        assert_eq!(levels(&allocator.allocate(now + HOLD, 3_000_000, &demands)), [Some(2)]);
+        assert_eq!(
+            levels(&allocator.allocate(now + HOLD, 3_000_000, &demands)),
+            [Some(2)]
+        );
     }
 
     #[test]

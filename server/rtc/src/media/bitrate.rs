@@ -23,7 +23,8 @@ impl BitrateMeter {
                 (now, 0)
             }
             Some((start, at)) => {
-                let steps = (now.saturating_duration_since(start).as_micros() / BUCKET.as_micros()) as usize;
+                let steps = (now.saturating_duration_since(start).as_micros() / BUCKET.as_micros())
+                    as usize;
                 for step in 1..=steps.min(BUCKETS) {
                     self.bytes[(at + step) % BUCKETS] = 0;
                 }
@@ -37,7 +38,9 @@ impl BitrateMeter {
     /// The rate, once it has been measured for half a second; 0 if nothing came for a second.
     pub fn bitrate(&self, now: Instant) -> Option<u64> {
         let (newest, _) = self.newest?;
-        let span = now.saturating_duration_since(self.started?).min(BUCKET * BUCKETS as u32);
+        let span = now
+            .saturating_duration_since(self.started?)
+            .min(BUCKET * BUCKETS as u32);
         if span < BUCKET * (BUCKETS as u32 / 2) {
             return None;
         }
@@ -55,7 +58,10 @@ mod tests {
 
     #[test]
     fn a_steady_stream_is_measured_and_its_end_is_noticed() {
-        #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an instant can only be made from the clock"
+        )]
         let start = Instant::now();
         let mut meter = BitrateMeter::default();
         for packet in 0..300u32 {

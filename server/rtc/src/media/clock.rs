@@ -41,14 +41,17 @@ impl LayerClocks {
         }
         let base = self.reports[0]?;
         let other = (*self.reports.get(usize::from(encoding))?)?;
-        let base_then = base.rtp.wrapping_add(ticks_between(base.ntp, other.ntp, self.rate));
+        let base_then = base
+            .rtp
+            .wrapping_add(ticks_between(base.ntp, other.ntp, self.rate));
         Some(base_then.wrapping_sub(other.rtp))
     }
 }
 
 /// Ticks from one moment to another, wrapping; negative if the second is earlier.
 fn ticks_between(from: SystemTime, to: SystemTime, rate: u32) -> u32 {
-    let ticks = |duration: Duration| (duration.as_secs_f64() * f64::from(rate)).round() as u64 as u32;
+    let ticks =
+        |duration: Duration| (duration.as_secs_f64() * f64::from(rate)).round() as u64 as u32;
     match to.duration_since(from) {
         Ok(ahead) => ticks(ahead),
         Err(behind) => ticks(behind.duration()).wrapping_neg(),
@@ -81,14 +84,26 @@ impl Anchor {
 
 impl CaptureClock {
     /// Takes a sender report of a track that arrived at `now`.
-    pub fn sender_report(&mut self, track: &str, ntp: SystemTime, rtp: u32, _rate: u32, now: Instant) {
+    pub fn sender_report(
+        &mut self,
+        track: &str,
+        ntp: SystemTime,
+        rtp: u32,
+        _rate: u32,
+        now: Instant,
+    ) {
         self.tracks.insert(track.to_owned(), Report { ntp, rtp });
         let predicted = self.anchor.and_then(|anchor| anchor.local(ntp));
         self.anchor = match (self.anchor, predicted) {
             // Arrived sooner after its making than any before, or as soon: the better measure.
-            (_, Some(predicted)) if now <= predicted && predicted - now <= MAX_JUMP => Some(Anchor { ntp, local: now }),
+            (_, Some(predicted)) if now <= predicted && predicted - now <= MAX_JUMP => {
+                Some(Anchor { ntp, local: now })
+            }
             (Some(_), Some(predicted)) if now > predicted && now - predicted <= MAX_JUMP => {
-                Some(Anchor { ntp, local: (predicted + DRIFT).min(now) })
+                Some(Anchor {
+                    ntp,
+                    local: (predicted + DRIFT).min(now),
+                })
             }
             _ => Some(Anchor { ntp, local: now }),
         };
@@ -96,16 +111,21 @@ impl CaptureClock {
 
     /// When the media with this timestamp was captured; `now` until the track reported.
     pub fn capture_time(&mut self, track: &str, rtp: u32, rate: u32, now: Instant) -> Instant {
-        let captured = self.anchor.zip(self.tracks.get(track)).and_then(|(anchor, report)| {
-            let ticks = rtp.wrapping_sub(report.rtp) as i32;
-            let distance = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(rate.max(1)));
-            let ntp = if ticks >= 0 {
-                report.ntp.checked_add(distance)
-            } else {
-                report.ntp.checked_sub(distance)
-            };
-            anchor.local(ntp?)
-        });
+        let captured = self
+            .anchor
+            .zip(self.tracks.get(track))
+            .and_then(|(anchor, report)| {
+                let ticks = rtp.wrapping_sub(report.rtp) as i32;
+                let distance = Duration::from_secs_f64(
+                    f64::from(ticks.unsigned_abs()) / f64::from(rate.max(1)),
+                );
+                let ntp = if ticks >= 0 {
+                    report.ntp.checked_add(distance)
+                } else {
+                    report.ntp.checked_sub(distance)
+                };
+                anchor.local(ntp?)
+            });
         match captured {
             Some(captured) if captured <= now && now - captured <= MAX_AGE => captured,
             _ => now,
@@ -122,7 +142,10 @@ impl CaptureClock {
 mod tests {
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an instant can only be made from the clock"
+    )]
     fn start() -> Instant {
         Instant::now()
     }
@@ -162,7 +185,10 @@ mod tests {
         let now = start();
         let mut clock = CaptureClock::default();
         clock.sender_report("audio", ntp(0), 0, 48_000, now);
-        assert_eq!(clock.capture_time("audio", 48_000 * 3_600, 48_000, now), now);
+        assert_eq!(
+            clock.capture_time("audio", 48_000 * 3_600, 48_000, now),
+            now
+        );
         assert_eq!(clock.capture_time("unknown", 1, 48_000, now), now);
     }
 }

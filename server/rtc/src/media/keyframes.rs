@@ -29,7 +29,10 @@ impl KeyFrameThrottle {
             state.waiting = true;
             return false;
         }
-        *state = State { sent: Some(now), waiting: false };
+        *state = State {
+            sent: Some(now),
+            waiting: false,
+        };
         true
     }
 
@@ -42,14 +45,22 @@ impl KeyFrameThrottle {
 
     /// When the next remembered request is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.encodings.iter().filter(|state| state.waiting).filter_map(|state| Some(state.sent? + INTERVAL)).min()
+        self.encodings
+            .iter()
+            .filter(|state| state.waiting)
+            .filter_map(|state| Some(state.sent? + INTERVAL))
+            .min()
     }
 
     /// An encoding whose remembered request is due; it counts as sent.
     pub fn poll_due(&mut self, now: Instant) -> Option<u8> {
-        let due = |state: &State| state.waiting && state.sent.is_some_and(|sent| sent + INTERVAL <= now);
+        let due =
+            |state: &State| state.waiting && state.sent.is_some_and(|sent| sent + INTERVAL <= now);
         let at = self.encodings.iter().position(due)?;
-        self.encodings[at] = State { sent: Some(now), waiting: false };
+        self.encodings[at] = State {
+            sent: Some(now),
+            waiting: false,
+        };
         Some(at as u8)
     }
 }
@@ -60,7 +71,10 @@ mod tests {
 
     #[test]
     fn requests_of_one_interval_become_one_and_a_key_frame_answers_them() {
-        #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an instant can only be made from the clock"
+        )]
         let start = Instant::now();
         let ms = Duration::from_millis;
         let mut throttle = KeyFrameThrottle::default();
@@ -74,6 +88,9 @@ mod tests {
         assert!(!throttle.request(start + ms(600), 2));
         throttle.key_frame_arrived(2);
         assert_eq!(throttle.poll_timeout(), None);
-        assert!(!throttle.request(start + ms(700), 9), "unknown encodings are refused");
+        assert!(
+            !throttle.request(start + ms(700), 9),
+            "unknown encodings are refused"
+        );
     }
 }

@@ -54,7 +54,10 @@ impl QualityScorer {
 
     /// Ends an interval: quality and score, if the quality changed.
     pub fn update(&mut self) -> Option<(ConnectionQuality, f32)> {
-        let current = mean_opinion(self.round_trip.unwrap_or_default(), std::mem::take(&mut self.loss));
+        let current = mean_opinion(
+            self.round_trip.unwrap_or_default(),
+            std::mem::take(&mut self.loss),
+        );
         let score = match self.score {
             None => current,
             Some(known) if current < known => known + (current - known) * FALL,
@@ -79,7 +82,11 @@ impl QualityScorer {
 /// Mean opinion score from 1 to 4.5 by a simplified E-model: one-way delay and lost share in, rating to opinion out.
 fn mean_opinion(round_trip: Duration, loss: f32) -> f32 {
     let delay = round_trip.as_secs_f32() * 1_000.0 / 2.0;
-    let delay_penalty = if delay < 160.0 { delay / 40.0 } else { (delay - 120.0) / 10.0 };
+    let delay_penalty = if delay < 160.0 {
+        delay / 40.0
+    } else {
+        (delay - 120.0) / 10.0
+    };
     let rating = (BASE_RATING - delay_penalty - LOSS_WEIGHT * loss * 100.0).clamp(0.0, 100.0);
     (1.0 + 0.035 * rating + 7e-6 * rating * (rating - 60.0) * (100.0 - rating)).clamp(1.0, 4.5)
 }
@@ -91,22 +98,37 @@ mod tests {
     #[test]
     fn opinion_falls_with_delay_and_loss() {
         let ms = Duration::from_millis;
-        let (near, far, lossy) =
-            (mean_opinion(ms(20), 0.0), mean_opinion(ms(600), 0.0), mean_opinion(ms(20), 0.1));
-        assert!(near > 4.3 && far < near && lossy < far, "{near} {far} {lossy}");
+        let (near, far, lossy) = (
+            mean_opinion(ms(20), 0.0),
+            mean_opinion(ms(600), 0.0),
+            mean_opinion(ms(20), 0.1),
+        );
+        assert!(
+            near > 4.3 && far < near && lossy < far,
+            "{near} {far} {lossy}"
+        );
         assert!(mean_opinion(ms(60_000), 1.0) >= 1.0);
     }
 
     #[test]
     fn bad_news_comes_at_once_and_good_news_when_it_lasts() {
         let mut scorer = QualityScorer::default();
-        assert_eq!(scorer.update().map(|(quality, _)| quality), Some(ConnectionQuality::Excellent));
+        assert_eq!(
+            scorer.update().map(|(quality, _)| quality),
+            Some(ConnectionQuality::Excellent)
+        );
         assert_eq!(scorer.update(), None);
         scorer.note_loss(Some(0.3));
-        assert_eq!(scorer.update().map(|(quality, _)| quality), Some(ConnectionQuality::Poor));
+        assert_eq!(
+            scorer.update().map(|(quality, _)| quality),
+            Some(ConnectionQuality::Poor)
+        );
         assert_eq!(scorer.update(), None, "one good interval is not enough");
         scorer.note_loss(Some(f32::NAN));
         let recovered = (0..8).filter_map(|_| scorer.update()).last();
-        assert_eq!(recovered.map(|(quality, _)| quality), Some(ConnectionQuality::Excellent));
+        assert_eq!(
+            recovered.map(|(quality, _)| quality),
+            Some(ConnectionQuality::Excellent)
+        );
     }
 }

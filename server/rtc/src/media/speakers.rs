@@ -42,7 +42,8 @@ impl SpeakerObserver {
     /// Ends a window: the level in it from 0 to 1, `None` if there was no speech.
     pub fn level(&mut self, now: Instant) -> Option<f32> {
         let window = now.saturating_duration_since(self.window_start?);
-        let share = (self.loud.as_secs_f32() / window.as_secs_f32().max(PACKET.as_secs_f32())).min(1.0);
+        let share =
+            (self.loud.as_secs_f32() / window.as_secs_f32().max(PACKET.as_secs_f32())).min(1.0);
         let current = if share >= MIN_SHARE {
             // Speech that fills only part of the window counts as quieter.
             let below = self.loudest - 20.0 * share.log10();
@@ -83,12 +84,24 @@ impl ActiveSpeakers {
         let current = std::mem::take(&mut self.current);
         let mut changes: Vec<Speaker> = current
             .iter()
-            .filter(|(sid, level)| self.told.get(*sid).is_none_or(|told| (told - **level).abs() >= LEVEL_STEP))
-            .map(|(sid, level)| Speaker { participant: sid.clone(), level: *level, active: true })
+            .filter(|(sid, level)| {
+                self.told
+                    .get(*sid)
+                    .is_none_or(|told| (told - **level).abs() >= LEVEL_STEP)
+            })
+            .map(|(sid, level)| Speaker {
+                participant: sid.clone(),
+                level: *level,
+                active: true,
+            })
             .collect();
         changes.sort_by(|a, b| b.level.total_cmp(&a.level));
         let silent = self.told.keys().filter(|sid| !current.contains_key(*sid));
-        changes.extend(silent.map(|sid| Speaker { participant: sid.clone(), level: 0.0, active: false }));
+        changes.extend(silent.map(|sid| Speaker {
+            participant: sid.clone(),
+            level: 0.0,
+            active: false,
+        }));
         for change in &changes {
             if change.active {
                 self.told.insert(change.participant.clone(), change.level);
@@ -119,10 +132,16 @@ mod tests {
 
     #[test]
     fn speech_is_active_and_background_is_not() {
-        #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an instant can only be made from the clock"
+        )]
         let start = Instant::now();
-        let (mut speech, mut noise, mut cough) =
-            (SpeakerObserver::default(), SpeakerObserver::default(), SpeakerObserver::default());
+        let (mut speech, mut noise, mut cough) = (
+            SpeakerObserver::default(),
+            SpeakerObserver::default(),
+            SpeakerObserver::default(),
+        );
         for packet in 0..20u32 {
             let at = start + PACKET * packet;
             speech.observe(at, -20);
@@ -142,9 +161,15 @@ mod tests {
         speakers.note(&a, Some(0.2));
         speakers.note(&b, Some(0.5));
         let names = |changes: Vec<Speaker>| -> Vec<(String, bool)> {
-            changes.into_iter().map(|speaker| (speaker.participant.to_string(), speaker.active)).collect()
+            changes
+                .into_iter()
+                .map(|speaker| (speaker.participant.to_string(), speaker.active))
+                .collect()
         };
-        assert_eq!(names(speakers.update()), [("PA_b".into(), true), ("PA_a".into(), true)]);
+        assert_eq!(
+            names(speakers.update()),
+            [("PA_b".into(), true), ("PA_a".into(), true)]
+        );
         speakers.note(&b, Some(0.51));
         assert_eq!(names(speakers.update()), [("PA_a".into(), false)]);
         assert_eq!(names(speakers.update()), [("PA_b".into(), false)]);

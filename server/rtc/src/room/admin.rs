@@ -25,22 +25,42 @@ impl Room {
                 self.close(cx, now, DisconnectReason::RoomDeleted);
                 Ok(AdminReply::Done)
             }
-            AdminRequest::ListParticipants { .. } => {
-                Ok(AdminReply::Participants(self.participants.values().map(|p| p.snapshot.clone()).collect()))
-            }
+            AdminRequest::ListParticipants { .. } => Ok(AdminReply::Participants(
+                self.participants
+                    .values()
+                    .map(|p| p.snapshot.clone())
+                    .collect(),
+            )),
             AdminRequest::GetParticipant { identity, .. } => self.participant_reply(&identity),
             AdminRequest::RemoveParticipant { identity, .. } => {
                 let key = self.key_of(&identity)?;
-                self.remove(cx, now, key, DisconnectReason::ParticipantRemoved, Some(LeaveAction::Disconnect));
+                self.remove(
+                    cx,
+                    now,
+                    key,
+                    DisconnectReason::ParticipantRemoved,
+                    Some(LeaveAction::Disconnect),
+                );
                 Ok(AdminReply::Done)
             }
-            AdminRequest::MuteTrack { identity, track, muted, .. } => {
-                self.mute_published(cx, now, &identity, &track, muted)
-            }
-            AdminRequest::UpdateParticipant { identity, metadata, permission, .. } => {
-                self.update_participant(cx, now, &identity, &metadata, permission)
-            }
-            AdminRequest::UpdateSubscriptions { identity, tracks, subscribe, .. } => {
+            AdminRequest::MuteTrack {
+                identity,
+                track,
+                muted,
+                ..
+            } => self.mute_published(cx, now, &identity, &track, muted),
+            AdminRequest::UpdateParticipant {
+                identity,
+                metadata,
+                permission,
+                ..
+            } => self.update_participant(cx, now, &identity, &metadata, permission),
+            AdminRequest::UpdateSubscriptions {
+                identity,
+                tracks,
+                subscribe,
+                ..
+            } => {
                 let key = self.key_of(&identity)?;
                 self.choose(cx, now, key, &tracks, subscribe);
                 Ok(AdminReply::Done)
@@ -51,19 +71,24 @@ impl Room {
             }
             AdminRequest::UpdateRoomMetadata { metadata, .. } => self.update_metadata(cx, metadata),
             AdminRequest::CreateRoom { .. } => Ok(AdminReply::Room(self.info())),
-            AdminRequest::ListRooms { .. } | AdminRequest::Counters => {
-                Err(AdminError::Invalid("the call does not concern one room".into()))
-            }
+            AdminRequest::ListRooms { .. } | AdminRequest::Counters => Err(AdminError::Invalid(
+                "the call does not concern one room".into(),
+            )),
         }
     }
 
     fn key_of(&self, identity: &Identity) -> Result<ParticipantKey, AdminError> {
-        self.identities.get(identity).copied().ok_or(AdminError::NoSuchParticipant)
+        self.identities
+            .get(identity)
+            .copied()
+            .ok_or(AdminError::NoSuchParticipant)
     }
 
     fn participant_reply(&self, identity: &Identity) -> Result<AdminReply, AdminError> {
         let key = self.key_of(identity)?;
-        self.snapshot(key).map(AdminReply::Participant).ok_or(AdminError::NoSuchParticipant)
+        self.snapshot(key)
+            .map(AdminReply::Participant)
+            .ok_or(AdminError::NoSuchParticipant)
     }
 
     fn mute_published(
@@ -79,13 +104,30 @@ impl Room {
             return Err(AdminError::RemoteUnmuteDisabled);
         }
         let track = self.track_by_sid(sid).ok_or(AdminError::NoSuchTrack)?;
-        if self.tracks.get(track).is_none_or(|track| track.publisher != key) {
+        if self
+            .tracks
+            .get(track)
+            .is_none_or(|track| track.publisher != key)
+        {
             return Err(AdminError::NoSuchTrack);
         }
         self.set_muted(cx, now, sid, muted);
-        let connection = self.participants.get(key).and_then(|participant| participant.connection);
-        cx.send(connection, Event::Mute { track: sid.clone(), muted });
-        let info = self.tracks.get(track).map(|track| track.info.clone()).ok_or(AdminError::NoSuchTrack)?;
+        let connection = self
+            .participants
+            .get(key)
+            .and_then(|participant| participant.connection);
+        cx.send(
+            connection,
+            Event::Mute {
+                track: sid.clone(),
+                muted,
+            },
+        );
+        let info = self
+            .tracks
+            .get(track)
+            .map(|track| track.info.clone())
+            .ok_or(AdminError::NoSuchTrack)?;
         Ok(AdminReply::Track(Box::new(info)))
     }
 
@@ -105,14 +147,21 @@ impl Room {
             self.enforce_publish_permission(cx, now, key, &permission);
             self.enforce_subscribe_permission(cx, now, key);
         }
-        self.apply_metadata(cx, now, key, metadata).map_err(AdminError::LimitExceeded)?;
+        self.apply_metadata(cx, now, key, metadata)
+            .map_err(AdminError::LimitExceeded)?;
         self.participant_reply(identity)
     }
 
-    fn update_metadata(&mut self, cx: &mut Context, metadata: String) -> Result<AdminReply, AdminError> {
+    fn update_metadata(
+        &mut self,
+        cx: &mut Context,
+        metadata: String,
+    ) -> Result<AdminReply, AdminError> {
         let limit = cx.config.max_metadata_bytes;
         if metadata.len() > limit {
-            return Err(AdminError::LimitExceeded(format!("metadata is longer than {limit} bytes")));
+            return Err(AdminError::LimitExceeded(format!(
+                "metadata is longer than {limit} bytes"
+            )));
         }
         self.config.metadata = metadata;
         let info = self.info();

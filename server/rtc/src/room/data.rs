@@ -43,7 +43,10 @@ impl DataLog {
         self.bytes += logged.message.len();
         self.messages.push_back(logged);
         while self.bytes > KEEP_BYTES
-            || self.messages.front().is_some_and(|first| now.saturating_duration_since(first.at) > KEEP_FOR)
+            || self
+                .messages
+                .front()
+                .is_some_and(|first| now.saturating_duration_since(first.at) > KEEP_FOR)
         {
             let Some(old) = self.messages.pop_front() else {
                 break;
@@ -70,12 +73,20 @@ impl DataLog {
 
 impl Room {
     /// Relays a message a participant sent.
-    pub(super) fn data_received(&mut self, cx: &mut Context, now: Instant, at: TransportRef, data: ChannelData) {
+    pub(super) fn data_received(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        at: TransportRef,
+        data: ChannelData,
+    ) {
         cx.counters.data_messages_in += 1;
         let Some(participant) = self.participants.get_mut(at.participant) else {
             return;
         };
-        let label = participant.transport(at.target).and_then(|transport| transport.channel_label(data.id));
+        let label = participant
+            .transport(at.target)
+            .and_then(|transport| transport.channel_label(data.id));
         if label == Some(ChannelLabel::DataTrack) {
             self.data_track_received(cx, at.participant, data.data);
             return;
@@ -110,12 +121,26 @@ impl Room {
         let mut destinations = stamped.destinations;
         destinations.extend(stamped.destination_sids.iter().filter_map(|sid| {
             let key = self.participant_by_sid(sid)?;
-            self.participants.get(key).map(|participant| participant.identity().clone())
+            self.participants
+                .get(key)
+                .map(|participant| participant.identity().clone())
         }));
-        self.deliver(cx, Some(at.participant), label, &stamped.message, &destinations);
+        self.deliver(
+            cx,
+            Some(at.participant),
+            label,
+            &stamped.message,
+            &destinations,
+        );
         if reliable && stamped.sequence > 0 {
             let (sequence, message) = (stamped.sequence, stamped.message);
-            self.data_log.push(Logged { at: now, from, sequence, message, destinations });
+            self.data_log.push(Logged {
+                at: now,
+                from,
+                sequence,
+                message,
+                destinations,
+            });
         }
     }
 
@@ -130,13 +155,19 @@ impl Room {
         let mut destinations = data.destinations;
         destinations.extend(data.destination_sids.iter().filter_map(|sid| {
             let key = self.participant_by_sid(sid)?;
-            self.participants.get(key).map(|participant| participant.identity().clone())
+            self.participants
+                .get(key)
+                .map(|participant| participant.identity().clone())
         }));
         let named = !data.destination_sids.is_empty();
         if named && destinations.is_empty() {
             return;
         }
-        let label = if data.reliable { ChannelLabel::Reliable } else { ChannelLabel::Lossy };
+        let label = if data.reliable {
+            ChannelLabel::Reliable
+        } else {
+            ChannelLabel::Lossy
+        };
         self.deliver(cx, None, label, &Arc::from(data.message), &destinations);
     }
 
@@ -149,10 +180,14 @@ impl Room {
         destinations: &[Identity],
     ) {
         for (key, participant) in &mut self.participants {
-            if from == Some(key) || !(destinations.is_empty() || destinations.contains(participant.identity())) {
+            if from == Some(key)
+                || !(destinations.is_empty() || destinations.contains(participant.identity()))
+            {
                 continue;
             }
-            participant.data_transport(label).send_data(cx, label, message);
+            participant
+                .data_transport(label)
+                .send_data(cx, label, message);
         }
     }
 
@@ -168,12 +203,18 @@ impl Room {
             return;
         };
         for logged in &self.data_log.messages {
-            let last = received.iter().find(|(sid, _)| *sid == logged.from).map_or(0, |(_, last)| *last);
-            let meant = logged.destinations.is_empty() || logged.destinations.contains(&participant.info.identity);
+            let last = received
+                .iter()
+                .find(|(sid, _)| *sid == logged.from)
+                .map_or(0, |(_, last)| *last);
+            let meant = logged.destinations.is_empty()
+                || logged.destinations.contains(&participant.info.identity);
             // Without a state for the publisher nothing is known to be missing: clients drop repeats, but not old news.
             if last > 0 && logged.sequence > last && meant && logged.from != participant.info.sid {
                 let label = ChannelLabel::Reliable;
-                participant.data_transport(label).send_data(cx, label, &logged.message);
+                participant
+                    .data_transport(label)
+                    .send_data(cx, label, &logged.message);
             }
         }
     }
@@ -181,9 +222,15 @@ impl Room {
 
 impl super::Participant {
     /// Where data for the participant goes: its primary connection, or the one that has the channel.
-    pub(super) fn data_transport(&mut self, label: ChannelLabel) -> &mut crate::transport::Transport {
-        let subscriber_ready =
-            self.subscriber.as_ref().is_some_and(|s| s.has_channel(label)) || self.primary() == Target::Subscriber;
+    pub(super) fn data_transport(
+        &mut self,
+        label: ChannelLabel,
+    ) -> &mut crate::transport::Transport {
+        let subscriber_ready = self
+            .subscriber
+            .as_ref()
+            .is_some_and(|s| s.has_channel(label))
+            || self.primary() == Target::Subscriber;
         match &mut self.subscriber {
             Some(subscriber) if subscriber_ready => subscriber,
             _ => &mut self.publisher,

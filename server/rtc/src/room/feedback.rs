@@ -13,9 +13,19 @@ use crate::media::allocator::{Allocation, TrackDemand};
 
 impl Room {
     /// A subscriber cannot decode what it has and asks for a key frame.
-    pub(super) fn key_frame_wanted(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, mid: Mid) {
+    pub(super) fn key_frame_wanted(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        mid: Mid,
+    ) {
         cx.counters.keyframe_requests_in += 1;
-        let carried = self.participants.get(key).and_then(|p| p.downlink.sections.get(&mid)).copied();
+        let carried = self
+            .participants
+            .get(key)
+            .and_then(|p| p.downlink.sections.get(&mid))
+            .copied();
         let Some(subscription) = carried.and_then(|key| self.subscriptions.get(key)) else {
             return;
         };
@@ -25,7 +35,13 @@ impl Room {
             .or_else(|| subscription.forwarder.current().map(|layer| layer.spatial));
         if let Some(encoding) = encoding {
             let (track, source) = (subscription.track, subscription.source);
-            self.request_key_frame(cx, now, track, source, self.encoding_index(track, source, encoding));
+            self.request_key_frame(
+                cx,
+                now,
+                track,
+                source,
+                self.encoding_index(track, source, encoding),
+            );
         }
     }
 
@@ -38,8 +54,11 @@ impl Room {
         source: usize,
         encoding: usize,
     ) {
-        let Some(throttle) =
-            self.tracks.get_mut(track).and_then(|t| t.sources.get_mut(source)).map(|source| &mut source.throttle)
+        let Some(throttle) = self
+            .tracks
+            .get_mut(track)
+            .and_then(|t| t.sources.get_mut(source))
+            .map(|source| &mut source.throttle)
         else {
             return;
         };
@@ -51,11 +70,20 @@ impl Room {
     }
 
     /// Sends a key-frame request to a publisher.
-    pub(super) fn send_key_frame_request(&mut self, cx: &mut Context, track: TrackKey, source: usize, encoding: usize) {
+    pub(super) fn send_key_frame_request(
+        &mut self,
+        cx: &mut Context,
+        track: TrackKey,
+        source: usize,
+        encoding: usize,
+    ) {
         let Some(track) = self.tracks.get(track) else {
             return;
         };
-        let ssrc = track.sources.get(source).and_then(|source| source.encodings.get(encoding)?.ssrc);
+        let ssrc = track
+            .sources
+            .get(source)
+            .and_then(|source| source.encodings.get(encoding)?.ssrc);
         if let (Some(ssrc), Some(publisher)) = (ssrc, self.participants.get_mut(track.publisher)) {
             publisher.publisher.request_key_frame(cx, ssrc);
         }
@@ -63,12 +91,22 @@ impl Room {
 
     /// In SVC all spatial layers come in one encoding.
     fn encoding_index(&self, track: TrackKey, source: usize, spatial: u8) -> usize {
-        let encodings = self.tracks.get(track).and_then(|t| t.sources.get(source)).map_or(1, |s| s.encodings.len());
+        let encodings = self
+            .tracks
+            .get(track)
+            .and_then(|t| t.sources.get(source))
+            .map_or(1, |s| s.encodings.len());
         usize::from(spatial).min(encodings.saturating_sub(1))
     }
 
     /// The bandwidth towards a subscriber was estimated anew.
-    pub(super) fn bandwidth_changed(&mut self, cx: &mut Context, now: Instant, at: TransportRef, estimate: BweKind) {
+    pub(super) fn bandwidth_changed(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        at: TransportRef,
+        estimate: BweKind,
+    ) {
         let bandwidth = match estimate {
             BweKind::Twcc { estimate, .. } => estimate.as_u64(),
             _ => return,
@@ -102,7 +140,10 @@ impl Room {
             return;
         };
         let budget = participant.downlink.budget();
-        let plan = participant.downlink.allocator.allocate(now, budget, &demands);
+        let plan = participant
+            .downlink
+            .allocator
+            .allocate(now, budget, &demands);
         let (minimum, desired) = (plan.minimum, plan.desired);
         participant.downstream().set_bitrate(cx, minimum, desired);
         let connection = participant.connection;
@@ -122,19 +163,30 @@ impl Room {
                 let publisher = track.and_then(|track| self.participants.get(track.publisher));
                 if let Some(publisher) = publisher {
                     let (participant, track) = (publisher.sid().clone(), subscription.sid.clone());
-                    changed.push(StreamState { participant, track, paused });
+                    changed.push(StreamState {
+                        participant,
+                        track,
+                        paused,
+                    });
                 }
             }
             if subscription.is_flowing()
                 && let Some(encoding) = subscription.forwarder.wants_key_frame()
             {
-                wanted.push((subscription.track, subscription.source, usize::from(encoding)));
+                wanted.push((
+                    subscription.track,
+                    subscription.source,
+                    usize::from(encoding),
+                ));
             }
         }
         if !changed.is_empty() {
             cx.send(connection, Event::StreamStates(changed));
         }
-        let connected = self.participants.get_mut(key).is_some_and(|p| p.downstream().is_connected());
+        let connected = self
+            .participants
+            .get_mut(key)
+            .is_some_and(|p| p.downstream().is_connected());
         for (track, source, encoding) in wanted.into_iter().filter(|_| connected) {
             self.request_key_frame(cx, now, track, source, encoding);
         }
@@ -152,11 +204,18 @@ impl Room {
             .iter()
             .enumerate()
             .map(|(index, encoding)| {
-                encoding.meter.bitrate(now).filter(|rate| *rate > 0).unwrap_or(track.expected_bitrate(index))
+                encoding
+                    .meter
+                    .bitrate(now)
+                    .filter(|rate| *rate > 0)
+                    .unwrap_or(track.expected_bitrate(index))
             })
             .collect();
-        let wanted = (!subscription.disabled && subscription.mid.is_some())
-            .then(|| track.encoding_of(subscription.wanted).min(encodings.len().saturating_sub(1)) as u8);
+        let wanted = (!subscription.disabled && subscription.mid.is_some()).then(|| {
+            track
+                .encoding_of(subscription.wanted)
+                .min(encodings.len().saturating_sub(1)) as u8
+        });
         Some(TrackDemand {
             id: key,
             wanted,
@@ -189,7 +248,11 @@ impl Room {
         let keys: Vec<TrackKey> = self.tracks.keys().collect();
         for key in keys {
             let wanted = self.demanded(key);
-            let Some(track) = self.tracks.get(key).filter(|track| track.info.kind == TrackKind::Video) else {
+            let Some(track) = self
+                .tracks
+                .get(key)
+                .filter(|track| track.info.kind == TrackKind::Video)
+            else {
                 continue;
             };
             // Never an all-off before anybody wanted anything: it would stop the encoder for nothing.
@@ -202,8 +265,14 @@ impl Room {
 
     fn demanded(&self, key: TrackKey) -> super::track::Demand {
         let track = self.tracks.get(key)?;
-        let subscriptions = track.subscribers.iter().filter_map(|key| self.subscriptions.get(*key));
-        subscriptions.filter(|subscription| !subscription.disabled).map(|subscription| subscription.wanted).max()
+        let subscriptions = track
+            .subscribers
+            .iter()
+            .filter_map(|key| self.subscriptions.get(*key));
+        subscriptions
+            .filter(|subscription| !subscription.disabled)
+            .map(|subscription| subscription.wanted)
+            .max()
     }
 
     fn tell_demand(&mut self, cx: &mut Context, key: TrackKey, wanted: super::track::Demand) {
@@ -211,8 +280,10 @@ impl Room {
             return;
         };
         track.demand_told = Some(wanted);
-        let qualities: Vec<(VideoQuality, bool)> =
-            VideoQuality::ALL.iter().map(|quality| (*quality, wanted.is_some_and(|top| *quality <= top))).collect();
+        let qualities: Vec<(VideoQuality, bool)> = VideoQuality::ALL
+            .iter()
+            .map(|quality| (*quality, wanted.is_some_and(|top| *quality <= top)))
+            .collect();
         let codecs = track
             .sources
             .iter()
@@ -221,9 +292,15 @@ impl Room {
                 qualities: qualities.clone(),
             })
             .collect();
-        let event = Event::SubscribedQuality { track: track.info.sid.clone(), codecs };
+        let event = Event::SubscribedQuality {
+            track: track.info.sid.clone(),
+            codecs,
+        };
         let publisher = track.publisher;
-        let connection = self.participants.get(publisher).and_then(|publisher| publisher.connection);
+        let connection = self
+            .participants
+            .get(publisher)
+            .and_then(|publisher| publisher.connection);
         cx.send(connection, event);
     }
 }

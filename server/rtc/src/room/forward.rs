@@ -23,7 +23,13 @@ use crate::transport::{OutgoingPacket, Transport};
 
 impl Room {
     /// Forwards a packet that `from` sent.
-    pub(super) fn forward(&mut self, cx: &mut Context, now: Instant, from: ParticipantKey, packet: RtpPacket) {
+    pub(super) fn forward(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        from: ParticipantKey,
+        packet: RtpPacket,
+    ) {
         cx.counters.rtp_in += 1;
         let Some(route) = self.route(from, packet.header.ssrc) else {
             cx.counters.drop_one(DropReason::UnknownTrack);
@@ -38,7 +44,12 @@ impl Room {
         let mut key_frame_for = None;
         // By index: the list is not changed while a packet is forwarded.
         for at in 0..track.subscribers.len() {
-            let Some(subscription) = self.tracks.get(route.track).and_then(|t| t.subscribers.get(at)).copied() else {
+            let Some(subscription) = self
+                .tracks
+                .get(route.track)
+                .and_then(|t| t.subscribers.get(at))
+                .copied()
+            else {
                 break;
             };
             if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, &packet) {
@@ -61,11 +72,20 @@ impl Room {
             let track = self.tracks.get(*track_key)?;
             let source = track.sources.iter().position(|source| source.mid == mid)?;
             let encoding = track.sources.get(source)?.encoding_of(rid)?;
-            Some(MediaRoute { track: *track_key, source, encoding })
+            Some(MediaRoute {
+                track: *track_key,
+                source,
+                encoding,
+            })
         })?;
         participant.uplink.routes.insert(ssrc, route);
-        let encoding =
-            self.tracks.get_mut(route.track)?.sources.get_mut(route.source)?.encodings.get_mut(route.encoding)?;
+        let encoding = self
+            .tracks
+            .get_mut(route.track)?
+            .sources
+            .get_mut(route.source)?
+            .encodings
+            .get_mut(route.encoding)?;
         encoding.ssrc = Some(ssrc);
         tracing::debug!(room = %self.name, %ssrc, encoding = route.encoding, "media stream found");
         Some(route)
@@ -83,7 +103,10 @@ impl Room {
         let track = self.tracks.get_mut(route.track)?;
         let source = track.sources.get_mut(route.source)?;
         let payload_type = packet.header.payload_type;
-        if !source.params.is_some_and(|params| carries(&params, payload_type)) {
+        if !source
+            .params
+            .is_some_and(|params| carries(&params, payload_type))
+        {
             let params = participant.publisher.payload_params(payload_type)?;
             source.params = Some(params);
             source.codec = codec_of(&params);
@@ -103,7 +126,12 @@ impl Room {
             None => now,
         };
         let info = payload::inspect(source.codec, &packet.payload);
-        let mut incoming = Incoming { captured, info, descriptor: None, params };
+        let mut incoming = Incoming {
+            captured,
+            info,
+            descriptor: None,
+            params,
+        };
         match track.info.kind {
             TrackKind::Audio => {
                 if let Some(level) = packet.header.ext_vals.audio_level {
@@ -114,7 +142,12 @@ impl Room {
                 if let Some(raw) = packet.header.ext_vals.user_values.get::<RawDescriptor>() {
                     incoming.descriptor = source.descriptors.read(raw.bytes()).ok();
                 }
-                if incoming.info.keyframe || incoming.descriptor.as_ref().is_some_and(|d| d.has_structure) {
+                if incoming.info.keyframe
+                    || incoming
+                        .descriptor
+                        .as_ref()
+                        .is_some_and(|d| d.has_structure)
+                {
                     source.throttle.key_frame_arrived(route.encoding as u8);
                 }
             }
@@ -137,7 +170,10 @@ impl Room {
         }
         let mid = subscription.mid?;
         let participant = self.participants.get_mut(subscription.subscriber)?;
-        let downstream = participant.subscriber.as_mut().unwrap_or(&mut participant.publisher);
+        let downstream = participant
+            .subscriber
+            .as_mut()
+            .unwrap_or(&mut participant.publisher);
         if !downstream.is_connected() {
             return None;
         }
@@ -202,7 +238,12 @@ impl Room {
         let Some(participant) = self.participants.get_mut(from) else {
             return;
         };
-        let Some(route) = participant.uplink.routes.get(&feedback.sender_info.ssrc).copied() else {
+        let Some(route) = participant
+            .uplink
+            .routes
+            .get(&feedback.sender_info.ssrc)
+            .copied()
+        else {
             return;
         };
         let Some(track) = self.tracks.get_mut(route.track) else {
@@ -213,11 +254,21 @@ impl Room {
         };
         let info = &feedback.sender_info;
         let timestamp = info.rtp_time.numer() as u32;
-        let rate = source.params.map_or(source.codec.clock_rate(), |params| params.spec().clock_rate.get());
-        source.clocks.sender_report(route.encoding as u8, info.ntp_time, timestamp, rate);
+        let rate = source.params.map_or(source.codec.clock_rate(), |params| {
+            params.spec().clock_rate.get()
+        });
+        source
+            .clocks
+            .sender_report(route.encoding as u8, info.ntp_time, timestamp, rate);
         // One encoding is enough to tie the track to the publisher's clock: `clocks` ties the others to it.
         if route.encoding == 0 {
-            participant.uplink.clock.sender_report(track.info.sid.as_str(), info.ntp_time, timestamp, rate, now);
+            participant.uplink.clock.sender_report(
+                track.info.sid.as_str(),
+                info.ntp_time,
+                timestamp,
+                rate,
+                now,
+            );
         }
     }
 }
@@ -255,18 +306,30 @@ fn map_payload_type(
 ) -> PayloadTypeMap {
     let redundant = params.red() == Some(incoming);
     match downstream.matching_payload_type(mid, params) {
-        Some((_, Some(red))) if redundant => {
-            PayloadTypeMap { incoming, outgoing: Some(red), strip_redundancy: false }
-        }
-        Some((plain, _)) => PayloadTypeMap { incoming, outgoing: Some(plain), strip_redundancy: redundant },
-        None => PayloadTypeMap { incoming, outgoing: None, strip_redundancy: false },
+        Some((_, Some(red))) if redundant => PayloadTypeMap {
+            incoming,
+            outgoing: Some(red),
+            strip_redundancy: false,
+        },
+        Some((plain, _)) => PayloadTypeMap {
+            incoming,
+            outgoing: Some(plain),
+            strip_redundancy: redundant,
+        },
+        None => PayloadTypeMap {
+            incoming,
+            outgoing: None,
+            strip_redundancy: false,
+        },
     }
 }
 
 /// Header extensions that concern the media; those that concern one hop are written anew.
 fn forwarded_extensions(incoming: &ExtensionValues, frame_number: Option<u16>) -> ExtensionValues {
     let mut user_values = incoming.user_values.clone();
-    if let (Some(number), Some(descriptor)) = (frame_number, incoming.user_values.get::<RawDescriptor>()) {
+    if let (Some(number), Some(descriptor)) =
+        (frame_number, incoming.user_values.get::<RawDescriptor>())
+    {
         user_values.set(descriptor.with_frame_number(number));
     }
     ExtensionValues {

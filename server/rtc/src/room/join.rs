@@ -22,14 +22,25 @@ impl Room {
     ///
     /// # Errors
     /// The room is full.
-    pub(crate) fn join(&mut self, cx: &mut Context, now: Instant, join: Join) -> Result<ParticipantKey, JoinRefusal> {
+    pub(crate) fn join(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        join: Join,
+    ) -> Result<ParticipantKey, JoinRefusal> {
         let previous = self.identities.get(&join.identity).copied();
         let limit = self.config.max_participants;
         if limit > 0 && previous.is_none() && self.participants.len() >= limit as usize {
             return Err(JoinRefusal::RoomFull { limit });
         }
         if let Some(previous) = previous {
-            self.remove(cx, now, previous, DisconnectReason::DuplicateIdentity, Some(LeaveAction::Disconnect));
+            self.remove(
+                cx,
+                now,
+                previous,
+                DisconnectReason::DuplicateIdentity,
+                Some(LeaveAction::Disconnect),
+            );
         }
 
         let key = self.admit(cx, now, &join);
@@ -80,11 +91,16 @@ impl Room {
             disconnect_reason: None,
         };
         let dual = join.peer_mode == PeerMode::Dual;
-        let subscriber_primary =
-            dual && join.permission.can_subscribe && join.client.protocol >= SUBSCRIBER_PRIMARY_PROTOCOL;
+        let subscriber_primary = dual
+            && join.permission.can_subscribe
+            && join.client.protocol >= SUBSCRIBER_PRIMARY_PROTOCOL;
         let bandwidth = cx.config.initial_bandwidth;
         let key = self.participants.insert_with_key(|key| {
-            let at = |target| TransportRef { room, participant: key, target };
+            let at = |target| TransportRef {
+                room,
+                participant: key,
+                target,
+            };
             Participant {
                 key,
                 snapshot: std::sync::Arc::new(info.clone()),
@@ -93,7 +109,8 @@ impl Room {
                 auto_subscribe: join.auto_subscribe,
                 subscriber_primary,
                 publisher: Transport::new(cx, at(Target::Publisher), now, join.full_ice),
-                subscriber: dual.then(|| Transport::new(cx, at(Target::Subscriber), now, join.full_ice)),
+                subscriber: dual
+                    .then(|| Transport::new(cx, at(Target::Subscriber), now, join.full_ice)),
                 uplink: Uplink::default(),
                 downlink: Downlink::new(bandwidth),
                 data: DataState::default(),
@@ -114,7 +131,12 @@ impl Room {
     }
 
     /// Gives a running session a new signalling connection; `None` if there is no such session.
-    pub(crate) fn resume(&mut self, cx: &mut Context, now: Instant, resume: Resume) -> Option<ParticipantKey> {
+    pub(crate) fn resume(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        resume: Resume,
+    ) -> Option<ParticipantKey> {
         let key = *self.identities.get(&resume.identity)?;
         let participant = self.participants.get_mut(key)?;
         let named = resume.participant.as_str();
@@ -132,7 +154,13 @@ impl Room {
         Some(key)
     }
 
-    fn attach(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, connection: ConnectionId) {
+    fn attach(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        connection: ConnectionId,
+    ) {
         let others = self.others(key);
         let room = self.info();
         let Some(participant) = self.participants.get_mut(key) else {
@@ -157,7 +185,11 @@ impl Room {
             return;
         }
         let gone = self.departed.since(lost);
-        let everybody = gone.into_iter().chain(others).chain([participant.snapshot.clone()]).collect();
+        let everybody = gone
+            .into_iter()
+            .chain(others)
+            .chain([participant.snapshot.clone()])
+            .collect();
         cx.send(Some(connection), Event::Participants(everybody));
         cx.send(Some(connection), Event::Room(Box::new(room)));
         // The last ones may have been lost with the old connection.

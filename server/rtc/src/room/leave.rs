@@ -24,7 +24,10 @@ pub(super) struct Departed {
 impl Departed {
     fn add(&mut self, now: Instant, participant: Arc<ParticipantInfo>) {
         while self.left.len() >= REMEMBER_AT_MOST
-            || self.left.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > REMEMBER)
+            || self
+                .left
+                .front()
+                .is_some_and(|(at, _)| now.saturating_duration_since(*at) > REMEMBER)
         {
             self.left.pop_front();
         }
@@ -33,7 +36,11 @@ impl Departed {
 
     /// Those who left at `since` or later.
     pub(super) fn since(&self, since: Instant) -> Vec<Arc<ParticipantInfo>> {
-        self.left.iter().filter(|(at, _)| *at >= since).map(|(_, participant)| participant.clone()).collect()
+        self.left
+            .iter()
+            .filter(|(at, _)| *at >= since)
+            .map(|(_, participant)| participant.clone())
+            .collect()
     }
 }
 
@@ -80,21 +87,36 @@ impl Room {
         if announced {
             self.departed.add(now, snapshot.clone());
             for other in self.participants.values() {
-                cx.send(other.connection, Event::Participants(vec![snapshot.clone()]));
+                cx.send(
+                    other.connection,
+                    Event::Participants(vec![snapshot.clone()]),
+                );
             }
         }
         let room = self.info();
         cx.tell(if was_active {
-            RoomEvent::ParticipantLeft { room, participant: snapshot }
+            RoomEvent::ParticipantLeft {
+                room,
+                participant: snapshot,
+            }
         } else {
-            RoomEvent::ParticipantAborted { room, participant: snapshot }
+            RoomEvent::ParticipantAborted {
+                room,
+                participant: snapshot,
+            }
         });
         self.arm_expiry(cx, now, false);
     }
 
     /// A transport failed: the client is asked to join anew.
     pub(super) fn fail(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
-        self.remove(cx, now, key, DisconnectReason::MediaFailure, Some(LeaveAction::Reconnect));
+        self.remove(
+            cx,
+            now,
+            key,
+            DisconnectReason::MediaFailure,
+            Some(LeaveAction::Reconnect),
+        );
     }
 
     /// The signalling connection is gone; the session waits to be resumed.
@@ -106,7 +128,11 @@ impl Room {
         connection: ConnectionId,
     ) {
         // A resumed session already has another connection.
-        if let Some(participant) = self.participants.get_mut(key).filter(|p| p.connection == Some(connection)) {
+        if let Some(participant) = self
+            .participants
+            .get_mut(key)
+            .filter(|p| p.connection == Some(connection))
+        {
             participant.connection = None;
             participant.deadlines.signal_lost = Some(now);
             self.arm_session_check(cx, now);
@@ -123,8 +149,17 @@ impl Room {
     }
 
     /// Restarts ICE on the subscriber connection after a resume, so that it finds the client's new address.
-    pub(super) fn restart_subscriber(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
-        let Some(subscriber) = self.participants.get_mut(key).and_then(|p| p.transport(Target::Subscriber)) else {
+    pub(super) fn restart_subscriber(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+    ) {
+        let Some(subscriber) = self
+            .participants
+            .get_mut(key)
+            .and_then(|p| p.transport(Target::Subscriber))
+        else {
             return;
         };
         // An offer sent over the lost connection will never be answered.

@@ -86,7 +86,13 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    pub(crate) fn new(cx: &mut Context, now: Instant, key: RoomKey, name: RoomName, config: RoomConfig) -> Self {
+    pub(crate) fn new(
+        cx: &mut Context,
+        now: Instant,
+        key: RoomKey,
+        name: RoomName,
+        config: RoomConfig,
+    ) -> Self {
         let sid = RoomSid::from(cx.ids.next_id("RM_"));
         let mut room = Self {
             key,
@@ -129,27 +135,43 @@ impl Room {
 
     /// The room as others see it.
     pub(crate) fn info(&self) -> RoomInfo {
-        let visible = self.participants.values().filter(|participant| !participant.is_hidden());
+        let visible = self
+            .participants
+            .values()
+            .filter(|participant| !participant.is_hidden());
         RoomInfo {
             sid: self.sid.clone(),
             name: self.name.clone(),
             config: self.config.clone(),
             created_at_ms: self.created_at_ms,
             num_participants: visible.clone().count() as u32,
-            num_publishers: visible.filter(|participant| participant.info.is_publisher).count() as u32,
+            num_publishers: visible
+                .filter(|participant| participant.info.is_publisher)
+                .count() as u32,
         }
     }
 
     /// Whether a STUN request belongs to this transport.
     pub(crate) fn accepts(&self, now: Instant, at: TransportRef, received: &Received<'_>) -> bool {
-        self.participants.get(at.participant).is_some_and(|participant| match at.target {
-            Target::Publisher => participant.publisher.accepts(now, received),
-            Target::Subscriber => participant.subscriber.as_ref().is_some_and(|s| s.accepts(now, received)),
-        })
+        self.participants
+            .get(at.participant)
+            .is_some_and(|participant| match at.target {
+                Target::Publisher => participant.publisher.accepts(now, received),
+                Target::Subscriber => participant
+                    .subscriber
+                    .as_ref()
+                    .is_some_and(|s| s.accepts(now, received)),
+            })
     }
 
     /// Takes a datagram for one of the transports; false if it was unusable.
-    pub(crate) fn receive(&mut self, cx: &mut Context, now: Instant, at: TransportRef, received: &Received<'_>) -> bool {
+    pub(crate) fn receive(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        at: TransportRef,
+        received: &Received<'_>,
+    ) -> bool {
         let mut events = std::mem::take(&mut self.events);
         let mut usable = false;
         if let Some(participant) = self.participants.get_mut(at.participant) {
@@ -163,9 +185,19 @@ impl Room {
     }
 
     /// Does what is due on a transport.
-    pub(crate) fn wake_transport(&mut self, cx: &mut Context, now: Instant, at: TransportRef, fired: Instant) {
+    pub(crate) fn wake_transport(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        at: TransportRef,
+        fired: Instant,
+    ) {
         let mut events = std::mem::take(&mut self.events);
-        if let Some(transport) = self.participants.get_mut(at.participant).and_then(|p| p.transport(at.target)) {
+        if let Some(transport) = self
+            .participants
+            .get_mut(at.participant)
+            .and_then(|p| p.transport(at.target))
+        {
             transport.schedule(cx, Some(fired));
             if transport.deadline() <= now {
                 transport.wake(cx, now, &mut events);
@@ -177,18 +209,32 @@ impl Room {
     /// Sends what was written to a transport in this turn.
     pub(crate) fn flush(&mut self, cx: &mut Context, now: Instant, at: TransportRef) {
         let mut events = std::mem::take(&mut self.events);
-        if let Some(transport) = self.participants.get_mut(at.participant).and_then(|p| p.transport(at.target)) {
+        if let Some(transport) = self
+            .participants
+            .get_mut(at.participant)
+            .and_then(|p| p.transport(at.target))
+        {
             transport.flush(cx, now, &mut events);
         }
         self.handle_events(cx, now, at, events);
     }
 
-    fn handle_events(&mut self, cx: &mut Context, now: Instant, at: TransportRef, mut events: Vec<RtcEvent>) {
+    fn handle_events(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        at: TransportRef,
+        mut events: Vec<RtcEvent>,
+    ) {
         for event in events.drain(..) {
             self.handle_event(cx, now, at, event);
         }
         self.events = events;
-        if self.participants.get(at.participant).is_some_and(Participant::has_failed) {
+        if self
+            .participants
+            .get(at.participant)
+            .is_some_and(Participant::has_failed)
+        {
             self.fail(cx, now, at.participant);
         }
     }
@@ -197,9 +243,15 @@ impl Room {
         match event {
             RtcEvent::RtpPacket(packet) => self.forward(cx, now, at.participant, packet),
             RtcEvent::Connected => self.transport_connected(cx, now, at),
-            RtcEvent::KeyframeRequest(request) => self.key_frame_wanted(cx, now, at.participant, request.mid),
-            RtcEvent::EgressBitrateEstimate(estimate) => self.bandwidth_changed(cx, now, at, estimate),
-            RtcEvent::SenderFeedback(feedback) => self.sender_report(now, at.participant, &feedback),
+            RtcEvent::KeyframeRequest(request) => {
+                self.key_frame_wanted(cx, now, at.participant, request.mid)
+            }
+            RtcEvent::EgressBitrateEstimate(estimate) => {
+                self.bandwidth_changed(cx, now, at, estimate)
+            }
+            RtcEvent::SenderFeedback(feedback) => {
+                self.sender_report(now, at.participant, &feedback)
+            }
             RtcEvent::ChannelData(message) => self.data_received(cx, now, at, message),
             RtcEvent::PeerStats(stats) => self.peer_stats(at, &stats),
             RtcEvent::MediaIngressStats(stats) => self.ingress_stats(cx, at.participant, &stats),
@@ -230,12 +282,17 @@ impl Room {
         participant.info.state = ParticipantState::Active;
         self.publish_change(cx, now, key);
         if let Some(snapshot) = self.snapshot(key) {
-            cx.tell(RoomEvent::ParticipantJoined { room: self.info(), participant: snapshot });
+            cx.tell(RoomEvent::ParticipantJoined {
+                room: self.info(),
+                participant: snapshot,
+            });
         }
     }
 
     fn snapshot(&self, key: ParticipantKey) -> Option<Arc<ParticipantInfo>> {
-        self.participants.get(key).map(|participant| participant.snapshot.clone())
+        self.participants
+            .get(key)
+            .map(|participant| participant.snapshot.clone())
     }
 
     /// Makes a new version of what others see of a participant, and sends it to those who may see it, itself included.
@@ -245,15 +302,23 @@ impl Room {
             return;
         };
         participant.info.data_tracks = data_tracks;
-        participant.info.tracks =
-            participant.uplink.tracks.iter().filter_map(|track| self.tracks.get(*track)).map(|t| t.info.clone()).collect();
+        participant.info.tracks = participant
+            .uplink
+            .tracks
+            .iter()
+            .filter_map(|track| self.tracks.get(*track))
+            .map(|t| t.info.clone())
+            .collect();
         participant.info.is_publisher = !participant.info.tracks.is_empty();
         participant.info.version += 1;
         participant.snapshot = Arc::new(participant.info.clone());
         let (snapshot, announced) = (participant.snapshot.clone(), participant.is_announced());
         for other in self.participants.values() {
             if other.key == key || announced {
-                cx.send(other.connection, Event::Participants(vec![snapshot.clone()]));
+                cx.send(
+                    other.connection,
+                    Event::Participants(vec![snapshot.clone()]),
+                );
             }
         }
     }
@@ -268,11 +333,17 @@ impl Room {
     }
 
     fn participant_by_sid(&self, sid: &ParticipantSid) -> Option<ParticipantKey> {
-        self.participants.values().find(|participant| participant.sid() == sid).map(|participant| participant.key)
+        self.participants
+            .values()
+            .find(|participant| participant.sid() == sid)
+            .map(|participant| participant.key)
     }
 
     fn track_by_sid(&self, sid: &TrackSid) -> Option<TrackKey> {
-        self.tracks.iter().find(|(_, track)| track.info.sid == *sid).map(|(key, _)| key)
+        self.tracks
+            .iter()
+            .find(|(_, track)| track.info.sid == *sid)
+            .map(|(key, _)| key)
     }
 
     /// Adds the room's gauges to a copy of the counters.

@@ -34,7 +34,13 @@ impl Room {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(room = %self.name, participant = %participant.info.identity, %error, "offer refused");
-                self.remove(cx, now, key, DisconnectReason::MediaFailure, Some(LeaveAction::Disconnect));
+                self.remove(
+                    cx,
+                    now,
+                    key,
+                    DisconnectReason::MediaFailure,
+                    Some(LeaveAction::Disconnect),
+                );
                 return;
             }
         };
@@ -50,15 +56,27 @@ impl Room {
         }
         self.subscribe_others(cx, now, key);
 
-        if self.participants.get(key).is_some_and(|p| p.mode() == PeerMode::Single) {
+        if self
+            .participants
+            .get(key)
+            .is_some_and(|p| p.mode() == PeerMode::Single)
+        {
             self.fill_sections(cx, key, &offered);
         }
-        let description = SessionDescription { sdp: answer, id: offer.id };
+        let description = SessionDescription {
+            sdp: answer,
+            id: offer.id,
+        };
         self.send_answer(cx, now, key, description, &offered);
     }
 
     /// Single mode: puts waiting subscriptions on sections the client can receive on.
-    fn fill_sections(&mut self, cx: &mut Context, key: ParticipantKey, offered: &[sdp_text::OfferedSection]) {
+    fn fill_sections(
+        &mut self,
+        cx: &mut Context,
+        key: ParticipantKey,
+        offered: &[sdp_text::OfferedSection],
+    ) {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
@@ -93,7 +111,11 @@ impl Room {
             .filter(|(mid, _)| !participant.downlink.sections.contains_key(mid))
             .collect();
         for subscription_key in participant.downlink.subscriptions.clone() {
-            let Some(subscription) = self.subscriptions.get_mut(subscription_key).filter(|s| s.mid.is_none()) else {
+            let Some(subscription) = self
+                .subscriptions
+                .get_mut(subscription_key)
+                .filter(|s| s.mid.is_none())
+            else {
                 continue;
             };
             let Some(at) = free.iter().position(|(_, kind)| *kind == subscription.kind) else {
@@ -124,7 +146,11 @@ impl Room {
         };
         let single = participant.mode() == PeerMode::Single;
         let connection = participant.connection;
-        let description = Description { target: Target::Publisher, description, sections };
+        let description = Description {
+            target: Target::Publisher,
+            description,
+            sections,
+        };
         cx.send(connection, Event::Answer(Box::new(description)));
         if single {
             self.negotiated(cx, now, key);
@@ -147,7 +173,11 @@ impl Room {
 
     /// Makes the descriptions catch up with the subscriptions of a participant, as far as that is possible now.
     pub(super) fn offer_to(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
-        match self.participants.get(key).map(|participant| participant.mode()) {
+        match self
+            .participants
+            .get(key)
+            .map(|participant| participant.mode())
+        {
             Some(PeerMode::Single) => self.require_sections(cx, key),
             Some(PeerMode::Dual) => self.offer_sections(cx, now, key),
             None => {}
@@ -161,8 +191,13 @@ impl Room {
         };
         let downlink = &mut participant.downlink;
         let waiting = |kind| {
-            let subscriptions = downlink.subscriptions.iter().filter_map(|key| self.subscriptions.get(*key));
-            subscriptions.filter(|s| s.mid.is_none() && s.kind == kind).count()
+            let subscriptions = downlink
+                .subscriptions
+                .iter()
+                .filter_map(|key| self.subscriptions.get(*key));
+            subscriptions
+                .filter(|s| s.mid.is_none() && s.kind == kind)
+                .count()
         };
         let (audios, videos) = (waiting(TrackKind::Audio), waiting(TrackKind::Video));
         if audios == 0 && videos == 0 && downlink.released.is_empty() {
@@ -174,7 +209,10 @@ impl Room {
         }
         downlink.requirement_open = true;
         let free = |kind| {
-            let unused = downlink.receivable.iter().filter(|(mid, _)| !downlink.sections.contains_key(mid));
+            let unused = downlink
+                .receivable
+                .iter()
+                .filter(|(mid, _)| !downlink.sections.contains_key(mid));
             unused.filter(|(_, known)| *known == kind).count()
         };
         let requirement = Event::MediaSectionsRequirement {
@@ -189,7 +227,8 @@ impl Room {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
-        let (downlink, Some(subscriber)) = (&mut participant.downlink, &mut participant.subscriber) else {
+        let (downlink, Some(subscriber)) = (&mut participant.downlink, &mut participant.subscriber)
+        else {
             return;
         };
         if subscriber.offer_is_open() {
@@ -200,7 +239,11 @@ impl Room {
         let waiting: Vec<SubscriptionKey> = downlink
             .subscriptions
             .iter()
-            .filter(|key| self.subscriptions.get(**key).is_some_and(|s| s.mid.is_none()))
+            .filter(|key| {
+                self.subscriptions
+                    .get(**key)
+                    .is_some_and(|s| s.mid.is_none())
+            })
             .copied()
             .collect();
         let mut released = std::mem::take(&mut downlink.released);
@@ -211,7 +254,8 @@ impl Room {
             let Some(kind) = self.subscriptions.get(waiting).map(|s| s.kind) else {
                 continue;
             };
-            let slot = take_slot(&mut released, kind).or_else(|| take_slot(&mut downlink.idle, kind));
+            let slot =
+                take_slot(&mut released, kind).or_else(|| take_slot(&mut downlink.idle, kind));
             match slot {
                 Some(mid) => reused.push((waiting, mid)),
                 None => fresh.push(waiting),
@@ -234,9 +278,14 @@ impl Room {
                 let Some(subscription) = subscriptions.get(key) else {
                     continue;
                 };
-                let track = tracks.get(subscription.track).map(|track| track.info.sid.to_string());
+                let track = tracks
+                    .get(subscription.track)
+                    .map(|track| track.info.sid.to_string());
                 let kind = media_kind(subscription.kind);
-                placed.push((key, api.add_media(kind, Direction::SendOnly, None, track, None)));
+                placed.push((
+                    key,
+                    api.add_media(kind, Direction::SendOnly, None, track, None),
+                ));
             }
             placed
         });
@@ -266,11 +315,21 @@ impl Room {
         };
         let downlink = &participant.downlink;
         let mut mids: Vec<Mid> = downlink.sections.keys().copied().collect();
-        mids.extend(downlink.idle.iter().chain(&downlink.released).map(|(mid, _)| *mid));
+        mids.extend(
+            downlink
+                .idle
+                .iter()
+                .chain(&downlink.released)
+                .map(|(mid, _)| *mid),
+        );
         let connection = participant.connection;
         let sections = self.describe_sections(key, Target::Subscriber, &mids);
         let description = SessionDescription { sdp, id };
-        let description = Description { target: Target::Subscriber, description, sections };
+        let description = Description {
+            target: Target::Subscriber,
+            description,
+            sections,
+        };
         cx.send(connection, Event::Offer(Box::new(description)));
     }
 
@@ -293,7 +352,13 @@ impl Room {
             Err(NegotiationError::Stale) => return,
             Err(error) => {
                 tracing::warn!(room = %self.name, participant = %participant.info.identity, %error, "answer refused");
-                self.remove(cx, now, key, DisconnectReason::MediaFailure, Some(LeaveAction::Reconnect));
+                self.remove(
+                    cx,
+                    now,
+                    key,
+                    DisconnectReason::MediaFailure,
+                    Some(LeaveAction::Reconnect),
+                );
                 return;
             }
         }
@@ -302,7 +367,11 @@ impl Room {
             self.publish_change(cx, now, key);
         }
         self.negotiated(cx, now, key);
-        if self.participants.get(key).is_some_and(|p| p.downlink.needs_negotiation) {
+        if self
+            .participants
+            .get(key)
+            .is_some_and(|p| p.downlink.needs_negotiation)
+        {
             self.offer_sections(cx, now, key);
         }
     }
@@ -316,9 +385,16 @@ impl Room {
             PeerMode::Dual => Target::Subscriber,
         };
         let section = |mid: &Mid| {
-            let carried = participant.downlink.sections.get(mid).filter(|_| target == downstream);
+            let carried = participant
+                .downlink
+                .sections
+                .get(mid)
+                .filter(|_| target == downstream);
             let forwards = carried.and_then(|key| self.describe_forwarded(*key));
-            let (received, own_kind) = match self.received_on(participant, *mid).filter(|_| target == Target::Publisher) {
+            let (received, own_kind) = match self
+                .received_on(participant, *mid)
+                .filter(|_| target == Target::Publisher)
+            {
                 Some((received, kind)) => (Some(received), Some(kind)),
                 None => (None, None),
             };
@@ -331,7 +407,12 @@ impl Room {
                 .map(|subscription| subscription.kind)
                 .or(own_kind)
                 .or_else(|| transport.and_then(|transport| transport.kind(*mid)))?;
-            Some(Section { mid: *mid, kind, forwards, receives: received })
+            Some(Section {
+                mid: *mid,
+                kind,
+                forwards,
+                receives: received,
+            })
         };
         mids.iter().filter_map(section).collect()
     }
@@ -339,11 +420,18 @@ impl Room {
     fn describe_forwarded(&self, key: SubscriptionKey) -> Option<ForwardedTrack> {
         let track = self.tracks.get(self.subscriptions.get(key)?.track)?;
         let publisher = self.participants.get(track.publisher)?;
-        let stream = self.config.sync_streams.then(|| match track.info.stream.as_str() {
-            "" => "camera".to_owned(),
-            named => named.to_owned(),
-        });
-        Some(ForwardedTrack { participant: publisher.sid().clone(), track: track.info.sid.clone(), stream })
+        let stream = self
+            .config
+            .sync_streams
+            .then(|| match track.info.stream.as_str() {
+                "" => "camera".to_owned(),
+                named => named.to_owned(),
+            });
+        Some(ForwardedTrack {
+            participant: publisher.sid().clone(),
+            track: track.info.sid.clone(),
+            stream,
+        })
     }
 }
 

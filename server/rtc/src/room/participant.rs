@@ -160,7 +160,11 @@ impl Participant {
     }
 
     pub(super) fn mode(&self) -> PeerMode {
-        if self.subscriber.is_some() { PeerMode::Dual } else { PeerMode::Single }
+        if self.subscriber.is_some() {
+            PeerMode::Dual
+        } else {
+            PeerMode::Single
+        }
     }
 
     pub(super) fn transport(&mut self, target: Target) -> Option<&mut Transport> {
@@ -177,11 +181,19 @@ impl Participant {
 
     /// The transport whose coming up makes the participant active.
     pub(super) fn primary(&self) -> Target {
-        if self.subscriber_primary { Target::Subscriber } else { Target::Publisher }
+        if self.subscriber_primary {
+            Target::Subscriber
+        } else {
+            Target::Publisher
+        }
     }
 
     /// Whether a transport has failed for good.
     pub(super) fn has_failed(&self) -> bool {
-        self.publisher.failure().is_some() || self.subscriber.as_ref().is_some_and(|s| s.failure().is_some())
+        self.publisher.failure().is_some()
+            || self
+                .subscriber
+                .as_ref()
+                .is_some_and(|s| s.failure().is_some())
     }
 }

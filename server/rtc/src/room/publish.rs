@@ -22,14 +22,28 @@ pub(super) enum SectionChange {
 
 impl Room {
     /// Notes a track the client is about to send; it is published once it has a media section.
-    pub(super) fn add_track(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, add: AddTrack) {
+    pub(super) fn add_track(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        add: AddTrack,
+    ) {
         let Some(participant) = self.participants.get(key) else {
             return;
         };
         let connection = participant.connection;
         if let Some((reason, message)) = self.refusal(cx, key, &add) {
             let refused = RefusedRequest::AddTrack(Box::new(add));
-            cx.send(connection, Event::RequestFailed { request_id: 0, refused, reason, message });
+            cx.send(
+                connection,
+                Event::RequestFailed {
+                    request_id: 0,
+                    refused,
+                    reason,
+                    message,
+                },
+            );
             return;
         }
         let sid = match &add.sid {
@@ -37,8 +51,15 @@ impl Room {
             None => TrackSid::from(cx.ids.next_id(sid_prefix(add.kind, add.source))),
         };
         let cid = add.cid.clone();
-        let pending = PendingTrack { sid: sid.clone(), muted: add.muted, add };
-        let described = match self.track_by_sid(&sid).and_then(|track| self.tracks.get_mut(track)) {
+        let pending = PendingTrack {
+            sid: sid.clone(),
+            muted: add.muted,
+            add,
+        };
+        let described = match self
+            .track_by_sid(&sid)
+            .and_then(|track| self.tracks.get_mut(track))
+        {
             // A further codec of a published track.
             Some(track) => {
                 track.info.codecs.extend(track::codecs(&pending.add));
@@ -46,7 +67,13 @@ impl Room {
             }
             None => track::describe(&pending, cx.unix_us(now)),
         };
-        cx.send(connection, Event::TrackPublished { cid, track: Box::new(described) });
+        cx.send(
+            connection,
+            Event::TrackPublished {
+                cid,
+                track: Box::new(described),
+            },
+        );
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
@@ -60,28 +87,50 @@ impl Room {
         }
     }
 
-    fn refusal(&self, cx: &Context, key: ParticipantKey, add: &AddTrack) -> Option<(RefusalReason, String)> {
+    fn refusal(
+        &self,
+        cx: &Context,
+        key: ParticipantKey,
+        add: &AddTrack,
+    ) -> Option<(RefusalReason, String)> {
         let participant = self.participants.get(key)?;
         if !participant.info.permission.allows_source(add.source) {
-            return Some((RefusalReason::NotAllowed, "the token does not allow to publish this source".into()));
+            return Some((
+                RefusalReason::NotAllowed,
+                "the token does not allow to publish this source".into(),
+            ));
         }
         let limit = cx.config.max_tracks_per_participant as usize;
         if participant.uplink.tracks.len() + participant.uplink.pending.len() >= limit {
-            return Some((RefusalReason::LimitExceeded, format!("a participant may publish {limit} tracks")));
+            return Some((
+                RefusalReason::LimitExceeded,
+                format!("a participant may publish {limit} tracks"),
+            ));
         }
-        if participant.uplink.pending.iter().any(|pending| pending.add.cid == add.cid) {
-            return Some((RefusalReason::Queued, "a track with this cid is already waiting".into()));
+        if participant
+            .uplink
+            .pending
+            .iter()
+            .any(|pending| pending.add.cid == add.cid)
+        {
+            return Some((
+                RefusalReason::Queued,
+                "a track with this cid is already waiting".into(),
+            ));
         }
         match &add.sid {
-            Some(sid) if !self.owns_track(key, sid) => {
-                Some((RefusalReason::NotFound, "the track to add a codec to is not published".into()))
-            }
+            Some(sid) if !self.owns_track(key, sid) => Some((
+                RefusalReason::NotFound,
+                "the track to add a codec to is not published".into(),
+            )),
             _ => None,
         }
     }
 
     fn owns_track(&self, key: ParticipantKey, sid: &TrackSid) -> bool {
-        self.track_by_sid(sid).and_then(|track| self.tracks.get(track)).is_some_and(|track| track.publisher == key)
+        self.track_by_sid(sid)
+            .and_then(|track| self.tracks.get(track))
+            .is_some_and(|track| track.publisher == key)
     }
 
     /// Brings announced tracks and the sections of an offer together, and ends tracks whose section fell silent.
@@ -135,7 +184,11 @@ impl Room {
         };
         let pending = uplink.pending.remove(at);
         let cid = section.track_id.as_deref();
-        let named = pending.add.codecs.iter().find(|codec| Some(codec.cid.as_str()) == cid);
+        let named = pending
+            .add
+            .codecs
+            .iter()
+            .find(|codec| Some(codec.cid.as_str()) == cid);
         let codec = named
             .or(pending.add.codecs.first())
             .and_then(|codec| track::named_codec(&codec.codec))
@@ -144,7 +197,11 @@ impl Room {
                 TrackKind::Video => Codec::Vp8,
             });
         let source = Source::new(mid, codec, section.rids.clone());
-        let existing = self.tracks.iter().find(|(_, track)| track.info.sid == pending.sid).map(|(key, _)| key);
+        let existing = self
+            .tracks
+            .iter()
+            .find(|(_, track)| track.info.sid == pending.sid)
+            .map(|(key, _)| key);
         if let Some(track) = existing.and_then(|key| self.tracks.get_mut(key)) {
             track.sources.push(source);
             return true;
@@ -168,7 +225,11 @@ impl Room {
         }
         if let Some(snapshot) = self.snapshot(key) {
             let (room, track) = (self.info(), Box::new(info));
-            cx.tell(RoomEvent::TrackPublished { room, participant: snapshot, track });
+            cx.tell(RoomEvent::TrackPublished {
+                room,
+                participant: snapshot,
+                track,
+            });
         }
         true
     }
@@ -177,7 +238,9 @@ impl Room {
     fn source_on(&self, key: ParticipantKey, mid: Mid) -> Option<TrackKey> {
         let participant = self.participants.get(key)?;
         let has = |key: &&TrackKey| {
-            self.tracks.get(**key).is_some_and(|track| track.sources.iter().any(|source| source.mid == mid))
+            self.tracks
+                .get(**key)
+                .is_some_and(|track| track.sources.iter().any(|source| source.mid == mid))
         };
         participant.uplink.tracks.iter().find(has).copied()
     }
@@ -195,30 +258,47 @@ impl Room {
             disable_dtx: track.info.disable_dtx,
             stereo: track.info.stereo,
             disable_red: track.info.disable_red,
-            codec: (track.info.kind == TrackKind::Video).then(|| source.codec.short_name().to_owned()),
+            codec: (track.info.kind == TrackKind::Video)
+                .then(|| source.codec.short_name().to_owned()),
         };
         Some((received, track.info.kind))
     }
 
     /// Ends a track; the caller tells the others.
-    pub(super) fn unpublish(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, track: TrackKey) {
+    pub(super) fn unpublish(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        track: TrackKey,
+    ) {
         let Some(ended) = self.tracks.remove(track) else {
             return;
         };
         for subscription in &ended.subscribers {
             self.drop_subscription(cx, *subscription);
         }
-        let subscribers: Vec<ParticipantKey> =
-            self.participants.keys().filter(|other| *other != key).collect();
+        let subscribers: Vec<ParticipantKey> = self
+            .participants
+            .keys()
+            .filter(|other| *other != key)
+            .collect();
         if let Some(participant) = self.participants.get_mut(key) {
             participant.uplink.tracks.retain(|known| *known != track);
-            participant.uplink.routes.retain(|_, route| route.track != track);
+            participant
+                .uplink
+                .routes
+                .retain(|_, route| route.track != track);
             participant.uplink.clock.forget(ended.info.sid.as_str());
             tracing::info!(room = %self.name, participant = %participant.info.identity, track = %ended.info.sid, "unpublished");
         }
         if let Some(snapshot) = self.snapshot(key) {
             let (room, track) = (self.info(), Box::new(ended.info));
-            cx.tell(RoomEvent::TrackUnpublished { room, participant: snapshot, track });
+            cx.tell(RoomEvent::TrackUnpublished {
+                room,
+                participant: snapshot,
+                track,
+            });
         }
         for other in subscribers {
             self.offer_to(cx, now, other);
@@ -227,7 +307,11 @@ impl Room {
 
     /// Ends all tracks of a participant that is about to go.
     pub(super) fn unpublish_all(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
-        let tracks = self.participants.get(key).map(|p| p.uplink.tracks.clone()).unwrap_or_default();
+        let tracks = self
+            .participants
+            .get(key)
+            .map(|p| p.uplink.tracks.clone())
+            .unwrap_or_default();
         for track in tracks {
             self.unpublish(cx, now, key, track);
         }
@@ -251,7 +335,10 @@ impl Room {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
-        participant.uplink.pending.retain(|pending| permission.allows_source(pending.add.source));
+        participant
+            .uplink
+            .pending
+            .retain(|pending| permission.allows_source(pending.add.source));
         for track in participant.uplink.tracks.clone() {
             let Some(info) = self.tracks.get(track).map(|track| &track.info) else {
                 continue;
@@ -277,16 +364,29 @@ impl Room {
         if self.owns_track(key, sid) {
             self.set_muted(cx, now, sid, muted);
         } else if let Some(participant) = self.participants.get_mut(key)
-            && let Some(pending) = participant.uplink.pending.iter_mut().find(|pending| pending.sid == *sid)
+            && let Some(pending) = participant
+                .uplink
+                .pending
+                .iter_mut()
+                .find(|pending| pending.sid == *sid)
         {
             pending.muted = muted;
         }
     }
 
     /// Notes that a track is muted and tells everybody.
-    pub(super) fn set_muted(&mut self, cx: &mut Context, now: Instant, sid: &TrackSid, muted: bool) {
+    pub(super) fn set_muted(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        sid: &TrackSid,
+        muted: bool,
+    ) {
         let unix_us = cx.unix_us(now);
-        let Some(track) = self.track_by_sid(sid).and_then(|track| self.tracks.get_mut(track)) else {
+        let Some(track) = self
+            .track_by_sid(sid)
+            .and_then(|track| self.tracks.get_mut(track))
+        else {
             return;
         };
         if track.info.muted != muted {
@@ -300,7 +400,11 @@ impl Room {
 
 /// The announcement a sending section belongs to: by the client's name for the track, else the first of its kind
 /// (browsers that reuse transceivers or replace tracks send other names).
-fn position_of(pending: &[PendingTrack], section: &OfferedSection, kind: TrackKind) -> Option<usize> {
+fn position_of(
+    pending: &[PendingTrack],
+    section: &OfferedSection,
+    kind: TrackKind,
+) -> Option<usize> {
     let named = section.track_id.as_deref().and_then(|id| {
         pending.iter().position(|pending| {
             pending.add.kind == kind

@@ -11,14 +11,22 @@ use crate::info::DisconnectReason;
 
 impl Room {
     /// Takes a message.
-    pub(crate) fn signal(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, request: SignalRequest) {
+    pub(crate) fn signal(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        request: SignalRequest,
+    ) {
         match request {
             SignalRequest::Offer(offer) => {
                 self.offer_received(cx, now, key, offer);
                 self.offer_to(cx, now, key);
             }
             SignalRequest::Answer(answer) => self.answer_received(cx, now, key, &answer),
-            SignalRequest::Trickle { target, candidate } => self.trickled(cx, key, target, &candidate),
+            SignalRequest::Trickle { target, candidate } => {
+                self.trickled(cx, key, target, &candidate)
+            }
             SignalRequest::AddTrack(add) => self.add_track(cx, now, key, *add),
             SignalRequest::Mute { track, muted } => self.mute_own(cx, now, key, &track, muted),
             SignalRequest::Subscription { tracks, subscribe } => {
@@ -33,11 +41,19 @@ impl Room {
             SignalRequest::UpdateAudioTrack { track, features } => {
                 self.update_own_track(cx, now, key, &track, |info| info.audio_features = features);
             }
-            SignalRequest::UpdateVideoTrack { track, width, height } => {
-                self.update_own_track(cx, now, key, &track, |info| (info.width, info.height) = (width, height));
+            SignalRequest::UpdateVideoTrack {
+                track,
+                width,
+                height,
+            } => {
+                self.update_own_track(cx, now, key, &track, |info| {
+                    (info.width, info.height) = (width, height)
+                });
             }
             SignalRequest::PublishDataTrack(wish) => self.publish_data_track(cx, now, key, *wish),
-            SignalRequest::UnpublishDataTrack { handle } => self.unpublish_data_track(cx, now, key, handle),
+            SignalRequest::UnpublishDataTrack { handle } => {
+                self.unpublish_data_track(cx, now, key, handle)
+            }
             SignalRequest::DataSubscription(choices) => self.choose_data_tracks(cx, key, &choices),
             SignalRequest::RoundTrip { ms } => self.round_trip(key, ms),
             SignalRequest::Simulate(scenario) => self.simulate(cx, now, key, scenario),
@@ -46,25 +62,48 @@ impl Room {
     }
 
     fn trickled(&mut self, cx: &mut Context, key: ParticipantKey, target: Target, candidate: &str) {
-        if let Some(transport) = self.participants.get_mut(key).and_then(|p| p.transport(target)) {
+        if let Some(transport) = self
+            .participants
+            .get_mut(key)
+            .and_then(|p| p.transport(target))
+        {
             transport.add_remote_candidate(cx, candidate);
         }
     }
 
-    fn update_own_metadata(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, update: UpdateMetadata) {
+    fn update_own_metadata(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        update: UpdateMetadata,
+    ) {
         let Some(participant) = self.participants.get(key) else {
             return;
         };
         let connection = participant.connection;
         let refusal = if !participant.info.permission.can_update_metadata {
-            Some((RefusalReason::NotAllowed, "the token does not allow to update own metadata".to_owned()))
+            Some((
+                RefusalReason::NotAllowed,
+                "the token does not allow to update own metadata".to_owned(),
+            ))
         } else {
-            self.apply_metadata(cx, now, key, &update).err().map(|text| (RefusalReason::LimitExceeded, text))
+            self.apply_metadata(cx, now, key, &update)
+                .err()
+                .map(|text| (RefusalReason::LimitExceeded, text))
         };
         if let Some((reason, message)) = refusal {
             let request_id = update.request_id;
             let refused = RefusedRequest::UpdateMetadata(update);
-            cx.send(connection, Event::RequestFailed { request_id, refused, reason, message });
+            cx.send(
+                connection,
+                Event::RequestFailed {
+                    request_id,
+                    refused,
+                    reason,
+                    message,
+                },
+            );
         }
     }
 
@@ -90,13 +129,20 @@ impl Room {
                 attributes.insert(name.clone(), value.clone());
             }
         }
-        let size: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let size: usize = attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         let limit = cx.config.max_attributes_bytes;
         if size > limit {
             return Err(format!("attributes take {size} bytes, {limit} are allowed"));
         }
         let limit = cx.config.max_metadata_bytes;
-        if update.metadata.as_ref().is_some_and(|metadata| metadata.len() > limit) {
+        if update
+            .metadata
+            .as_ref()
+            .is_some_and(|metadata| metadata.len() > limit)
+        {
             return Err(format!("metadata is longer than {limit} bytes"));
         }
         participant.info.attributes = attributes;
@@ -119,7 +165,9 @@ impl Room {
         change: impl FnOnce(&mut crate::TrackInfo),
     ) {
         let unix_us = cx.unix_us(now);
-        let track = self.track_by_sid(sid).and_then(|track| self.tracks.get_mut(track));
+        let track = self
+            .track_by_sid(sid)
+            .and_then(|track| self.tracks.get_mut(track));
         if let Some(track) = track.filter(|track| track.publisher == key) {
             change(&mut track.info);
             track.info.version_us = unix_us;
@@ -128,20 +176,38 @@ impl Room {
     }
 
     /// Takes the client's picture after a reconnect; if it publishes what we do not know, it has to join anew.
-    pub(super) fn sync_state(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, state: SyncState) {
+    pub(super) fn sync_state(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        state: SyncState,
+    ) {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
         let known = |sid: &TrackSid| {
-            participant.uplink.pending.iter().any(|pending| pending.sid == *sid)
-                || participant
-                    .uplink
-                    .tracks
-                    .iter()
-                    .any(|track| self.tracks.get(*track).is_some_and(|track| track.info.sid == *sid))
+            participant
+                .uplink
+                .pending
+                .iter()
+                .any(|pending| pending.sid == *sid)
+                || participant.uplink.tracks.iter().any(|track| {
+                    self.tracks
+                        .get(*track)
+                        .is_some_and(|track| track.info.sid == *sid)
+                })
         };
-        if !state.published.iter().all(|(_, sid)| known(sid)) || !self.publishes_data_tracks(key, &state.published_data) {
-            self.remove(cx, now, key, DisconnectReason::StateMismatch, Some(LeaveAction::Reconnect));
+        if !state.published.iter().all(|(_, sid)| known(sid))
+            || !self.publishes_data_tracks(key, &state.published_data)
+        {
+            self.remove(
+                cx,
+                now,
+                key,
+                DisconnectReason::StateMismatch,
+                Some(LeaveAction::Reconnect),
+            );
             return;
         }
         self.sync_data_tracks(cx, key, &state);
@@ -155,14 +221,24 @@ impl Room {
         self.offer_to(cx, now, key);
     }
 
-    fn simulate(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, scenario: Scenario) {
+    fn simulate(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        scenario: Scenario,
+    ) {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
         let connection = participant.connection;
         match scenario {
             Scenario::SpeakerUpdate { .. } => {
-                let speaker = Speaker { participant: participant.sid().clone(), level: 0.9, active: true };
+                let speaker = Speaker {
+                    participant: participant.sid().clone(),
+                    level: 0.9,
+                    active: true,
+                };
                 for other in self.participants.values() {
                     cx.send(other.connection, Event::Speakers(vec![speaker.clone()]));
                 }
@@ -179,14 +255,28 @@ impl Room {
                 self.remove(cx, now, key, DisconnectReason::StateMismatch, None);
             }
             Scenario::ServerLeave => {
-                self.remove(cx, now, key, DisconnectReason::ServerShutdown, Some(LeaveAction::Disconnect));
+                self.remove(
+                    cx,
+                    now,
+                    key,
+                    DisconnectReason::ServerShutdown,
+                    Some(LeaveAction::Disconnect),
+                );
             }
             Scenario::LeaveRequestFullReconnect => {
-                self.remove(cx, now, key, DisconnectReason::StateMismatch, Some(LeaveAction::Reconnect));
+                self.remove(
+                    cx,
+                    now,
+                    key,
+                    DisconnectReason::StateMismatch,
+                    Some(LeaveAction::Reconnect),
+                );
             }
             Scenario::Migration | Scenario::SwitchCandidateProtocol { .. } => {
-                let leave =
-                    Event::Leave { reason: DisconnectReason::SignalClose, action: LeaveAction::Resume };
+                let leave = Event::Leave {
+                    reason: DisconnectReason::SignalClose,
+                    action: LeaveAction::Resume,
+                };
                 cx.send(connection, leave);
             }
             Scenario::DisconnectSignalOnResume | Scenario::DisconnectSignalOnResumeNoMessages => {

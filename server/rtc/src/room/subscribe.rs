@@ -26,8 +26,16 @@ impl Room {
 
     /// Subscribes the others to what a participant publishes, and this one to what they publish.
     pub(super) fn subscribe_others(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
-        let tracks = self.participants.get(key).map(|p| p.uplink.tracks.clone()).unwrap_or_default();
-        let others: Vec<ParticipantKey> = self.participants.keys().filter(|other| *other != key).collect();
+        let tracks = self
+            .participants
+            .get(key)
+            .map(|p| p.uplink.tracks.clone())
+            .unwrap_or_default();
+        let others: Vec<ParticipantKey> = self
+            .participants
+            .keys()
+            .filter(|other| *other != key)
+            .collect();
         for other in others {
             let mut changed = false;
             for track in &tracks {
@@ -54,7 +62,9 @@ impl Room {
             let Some(participant) = self.participants.get_mut(key) else {
                 return;
             };
-            if participant.downlink.choices.len() < MAX_CHOICES || participant.downlink.choices.contains_key(sid) {
+            if participant.downlink.choices.len() < MAX_CHOICES
+                || participant.downlink.choices.contains_key(sid)
+            {
                 participant.downlink.choices.insert(sid.clone(), subscribe);
             }
             if let Some(track) = self.track_by_sid(sid) {
@@ -65,7 +75,13 @@ impl Room {
     }
 
     /// Makes one subscription exist, or not, as the rules say; true if that changed anything.
-    fn settle(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, track_key: TrackKey) -> bool {
+    fn settle(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        track_key: TrackKey,
+    ) -> bool {
         let existing = self.subscription_of(key, track_key);
         match (self.should_receive(key, track_key), existing) {
             (true, None) => {
@@ -86,11 +102,19 @@ impl Room {
 
     fn subscription_of(&self, key: ParticipantKey, track: TrackKey) -> Option<SubscriptionKey> {
         let subscriptions = &self.participants.get(key)?.downlink.subscriptions;
-        subscriptions.iter().find(|s| self.subscriptions.get(**s).is_some_and(|s| s.track == track)).copied()
+        subscriptions
+            .iter()
+            .find(|s| {
+                self.subscriptions
+                    .get(**s)
+                    .is_some_and(|s| s.track == track)
+            })
+            .copied()
     }
 
     fn should_receive(&self, key: ParticipantKey, track: TrackKey) -> bool {
-        let (Some(subscriber), Some(track)) = (self.participants.get(key), self.tracks.get(track)) else {
+        let (Some(subscriber), Some(track)) = (self.participants.get(key), self.tracks.get(track))
+        else {
             return false;
         };
         let Some(publisher) = self.participants.get(track.publisher) else {
@@ -106,8 +130,14 @@ impl Room {
     }
 
     /// Whether the publisher lets a participant have its track, or data track, of this sid.
-    pub(super) fn publisher_allows(&self, key: ParticipantKey, publisher: ParticipantKey, sid: &str) -> bool {
-        let (Some(subscriber), Some(publisher)) = (self.participants.get(key), self.participants.get(publisher))
+    pub(super) fn publisher_allows(
+        &self,
+        key: ParticipantKey,
+        publisher: ParticipantKey,
+        sid: &str,
+    ) -> bool {
+        let (Some(subscriber), Some(publisher)) =
+            (self.participants.get(key), self.participants.get(publisher))
         else {
             return false;
         };
@@ -116,15 +146,30 @@ impl Room {
         };
         rules.all_participants
             || rules.tracks.iter().any(|rule| {
-                let named = rule.participant.as_ref().is_some_and(|sid| sid == subscriber.sid())
-                    || rule.identity.as_ref().is_some_and(|identity| identity == subscriber.identity());
+                let named = rule
+                    .participant
+                    .as_ref()
+                    .is_some_and(|sid| sid == subscriber.sid())
+                    || rule
+                        .identity
+                        .as_ref()
+                        .is_some_and(|identity| identity == subscriber.identity());
                 named && (rule.all_tracks || rule.tracks.iter().any(|track| track.as_str() == sid))
             })
     }
 
-    fn subscribe(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey, track_key: TrackKey) {
+    fn subscribe(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+        track_key: TrackKey,
+    ) {
         let first_sequence = (cx.ids.next_u64() & 0x3FFF) as u16;
-        let (Some(participant), Some(track)) = (self.participants.get_mut(key), self.tracks.get_mut(track_key)) else {
+        let (Some(participant), Some(track)) = (
+            self.participants.get_mut(key),
+            self.tracks.get_mut(track_key),
+        ) else {
             return;
         };
         let Some(source) = track.sources.first() else {
@@ -149,15 +194,25 @@ impl Room {
             subscription.apply(settings, wanted_quality(track, settings));
         }
         if subscription.kind == TrackKind::Audio {
-            subscription.forwarder.set_target(Some(crate::media::forward::Layer { spatial: 0, temporal: 0 }));
+            subscription
+                .forwarder
+                .set_target(Some(crate::media::forward::Layer {
+                    spatial: 0,
+                    temporal: 0,
+                }));
         }
         let subscription_key = self.subscriptions.insert(subscription);
         participant.downlink.subscriptions.push(subscription_key);
         track.subscribers.push(subscription_key);
         if !std::mem::replace(&mut track.subscription_told, true) {
-            let event = Event::TrackSubscribed { track: track.info.sid.clone() };
+            let event = Event::TrackSubscribed {
+                track: track.info.sid.clone(),
+            };
             let publisher = track.publisher;
-            let connection = self.participants.get(publisher).and_then(|publisher| publisher.connection);
+            let connection = self
+                .participants
+                .get(publisher)
+                .and_then(|publisher| publisher.connection);
             cx.send(connection, event);
         }
         self.demand_changed(cx, now, track_key);
@@ -171,7 +226,10 @@ impl Room {
         let Some(participant) = self.participants.get_mut(subscription.subscriber) else {
             return;
         };
-        participant.downlink.subscriptions.retain(|known| *known != key);
+        participant
+            .downlink
+            .subscriptions
+            .retain(|known| *known != key);
         if let Some(mid) = subscription.mid {
             participant.downlink.sections.remove(&mid);
             participant.downlink.released.push((mid, subscription.kind));
@@ -182,8 +240,11 @@ impl Room {
 
     /// Ends everything a participant receives; it is about to go.
     pub(super) fn unsubscribe_all(&mut self, key: ParticipantKey) {
-        let subscriptions =
-            self.participants.get_mut(key).map(|p| std::mem::take(&mut p.downlink.subscriptions)).unwrap_or_default();
+        let subscriptions = self
+            .participants
+            .get_mut(key)
+            .map(|p| std::mem::take(&mut p.downlink.subscriptions))
+            .unwrap_or_default();
         for subscription_key in subscriptions {
             if let Some(subscription) = self.subscriptions.remove(subscription_key)
                 && let Some(track) = self.tracks.get_mut(subscription.track)
@@ -229,7 +290,9 @@ impl Room {
 
     /// After a reconnect the client tells which tracks it had disabled.
     pub(super) fn set_disabled(&mut self, key: ParticipantKey, sid: &TrackSid) {
-        let subscription = self.track_by_sid(sid).and_then(|track| self.subscription_of(key, track));
+        let subscription = self
+            .track_by_sid(sid)
+            .and_then(|track| self.subscription_of(key, track));
         if let Some(subscription) = subscription.and_then(|key| self.subscriptions.get_mut(key)) {
             subscription.disabled = true;
         }
@@ -247,7 +310,11 @@ impl Room {
             return;
         };
         let (sid, tracks) = (participant.sid().clone(), participant.uplink.tracks.clone());
-        let others: Vec<ParticipantKey> = self.participants.keys().filter(|other| *other != key).collect();
+        let others: Vec<ParticipantKey> = self
+            .participants
+            .keys()
+            .filter(|other| *other != key)
+            .collect();
         let allowed = |room: &Self, other, track| {
             let sid = room.tracks.get(track).map(|track| track.info.sid.as_str());
             sid.is_some_and(|sid| room.publisher_allows(other, key, sid))
@@ -267,7 +334,9 @@ impl Room {
                     continue;
                 }
                 self.settle(cx, now, other, *track);
-                let (Some(track), Some(other)) = (self.tracks.get(*track), self.participants.get(other)) else {
+                let (Some(track), Some(other)) =
+                    (self.tracks.get(*track), self.participants.get(other))
+                else {
                     continue;
                 };
                 let event = Event::SubscriptionPermission {
@@ -283,13 +352,23 @@ impl Room {
     }
 
     /// A participant may no longer, or may again, subscribe.
-    pub(super) fn enforce_subscribe_permission(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
+    pub(super) fn enforce_subscribe_permission(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+    ) {
         self.subscribe_to_all(cx, now, key);
         self.offer_to(cx, now, key);
     }
 
     /// Asks for key frames of everything that just began to flow to a participant.
-    pub(super) fn ask_for_first_frames(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
+    pub(super) fn ask_for_first_frames(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        key: ParticipantKey,
+    ) {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
@@ -301,14 +380,21 @@ impl Room {
             .subscriptions
             .iter()
             .filter_map(|key| self.subscriptions.get(*key))
-            .filter(|subscription| subscription.kind == TrackKind::Video && subscription.is_flowing())
-            .filter_map(|s| Some((s.track, s.source, usize::from(s.forwarder.wants_key_frame()?))))
+            .filter(|subscription| {
+                subscription.kind == TrackKind::Video && subscription.is_flowing()
+            })
+            .filter_map(|s| {
+                Some((
+                    s.track,
+                    s.source,
+                    usize::from(s.forwarder.wants_key_frame()?),
+                ))
+            })
             .collect();
         for (track, source, encoding) in waiting {
             self.request_key_frame(cx, now, track, source, encoding);
         }
     }
-
 }
 
 fn wanted_quality(track: &super::Track, settings: &TrackSettings) -> VideoQuality {

@@ -83,10 +83,16 @@ impl Room {
 
     /// Starts or stops the clock of an empty room, and what runs only while somebody is there.
     pub(super) fn arm_expiry(&mut self, cx: &mut Context, now: Instant, never_joined: bool) {
-        let seconds =
-            if never_joined { self.config.empty_timeout_s } else { self.config.departure_timeout_s };
+        let seconds = if never_joined {
+            self.config.empty_timeout_s
+        } else {
+            self.config.departure_timeout_s
+        };
         if self.participants.is_empty() {
-            self.timers = RoomTimers { queued: self.timers.queued, ..RoomTimers::default() };
+            self.timers = RoomTimers {
+                queued: self.timers.queued,
+                ..RoomTimers::default()
+            };
             self.timers.expiry = Some(now + Duration::from_secs(u64::from(seconds)));
         } else {
             self.timers.expiry = None;
@@ -98,7 +104,8 @@ impl Room {
 
     fn schedule(&mut self, cx: &mut Context) {
         if let Some(at) = self.timers.next() {
-            cx.timers.schedule(TimerKey::Room(self.key), at, &mut self.timers.queued);
+            cx.timers
+                .schedule(TimerKey::Room(self.key), at, &mut self.timers.queued);
         }
     }
 
@@ -137,12 +144,20 @@ impl Room {
 
     fn update_speakers(&mut self, cx: &mut Context, now: Instant) {
         let mut any_audio = false;
-        for track in self.tracks.values_mut().filter(|track| track.info.kind == TrackKind::Audio) {
+        for track in self
+            .tracks
+            .values_mut()
+            .filter(|track| track.info.kind == TrackKind::Audio)
+        {
             any_audio = true;
             let Some(publisher) = self.participants.get(track.publisher) else {
                 continue;
             };
-            let level = if track.info.muted { None } else { track.observer.level(now) };
+            let level = if track.info.muted {
+                None
+            } else {
+                track.observer.level(now)
+            };
             self.speakers.note(publisher.sid(), level);
         }
         let changes: Vec<Speaker> = self.speakers.update();
@@ -178,7 +193,11 @@ impl Room {
         let mut reports = Vec::new();
         for participant in self.participants.values_mut() {
             if let Some((quality, score)) = participant.scorer.update() {
-                reports.push(QualityReport { participant: participant.info.sid.clone(), quality, score });
+                reports.push(QualityReport {
+                    participant: participant.info.sid.clone(),
+                    quality,
+                    score,
+                });
             }
         }
         if !reports.is_empty() {
@@ -192,7 +211,9 @@ impl Room {
         let mut gone = Vec::new();
         for (key, participant) in &self.participants {
             let deadlines = &participant.deadlines;
-            let silent = deadlines.last_heard.is_none_or(|at| now.saturating_duration_since(at) >= SILENCE);
+            let silent = deadlines
+                .last_heard
+                .is_none_or(|at| now.saturating_duration_since(at) >= SILENCE);
             if deadlines.connect.is_some_and(|at| at <= now) {
                 gone.push((key, DisconnectReason::JoinFailure));
             } else if let Some(lost) = deadlines.signal_lost {
@@ -213,7 +234,9 @@ impl Room {
     /// The client told its round trip to the signalling server.
     pub(super) fn round_trip(&mut self, key: ParticipantKey, ms: u32) {
         if let Some(participant) = self.participants.get_mut(key) {
-            participant.scorer.signalling_round_trip(Duration::from_millis(u64::from(ms)));
+            participant
+                .scorer
+                .signalling_round_trip(Duration::from_millis(u64::from(ms)));
         }
     }
 
@@ -223,18 +246,38 @@ impl Room {
         }
     }
 
-    pub(super) fn ingress_stats(&mut self, cx: &mut Context, key: ParticipantKey, stats: &MediaIngressStats) {
+    pub(super) fn ingress_stats(
+        &mut self,
+        cx: &mut Context,
+        key: ParticipantKey,
+        stats: &MediaIngressStats,
+    ) {
         if let Some(participant) = self.participants.get_mut(key) {
-            let known = participant.nacks.entry((stats.mid, stats.rid, true)).or_default();
-            cx.counters.nacks_out += stats.nacks.saturating_sub(std::mem::replace(known, stats.nacks));
+            let known = participant
+                .nacks
+                .entry((stats.mid, stats.rid, true))
+                .or_default();
+            cx.counters.nacks_out += stats
+                .nacks
+                .saturating_sub(std::mem::replace(known, stats.nacks));
             participant.scorer.ingress(stats);
         }
     }
 
-    pub(super) fn egress_stats(&mut self, cx: &mut Context, key: ParticipantKey, stats: &MediaEgressStats) {
+    pub(super) fn egress_stats(
+        &mut self,
+        cx: &mut Context,
+        key: ParticipantKey,
+        stats: &MediaEgressStats,
+    ) {
         if let Some(participant) = self.participants.get_mut(key) {
-            let known = participant.nacks.entry((stats.mid, stats.rid, false)).or_default();
-            cx.counters.nacks_in += stats.nacks.saturating_sub(std::mem::replace(known, stats.nacks));
+            let known = participant
+                .nacks
+                .entry((stats.mid, stats.rid, false))
+                .or_default();
+            cx.counters.nacks_in += stats
+                .nacks
+                .saturating_sub(std::mem::replace(known, stats.nacks));
             participant.scorer.egress(stats);
         }
     }

@@ -70,13 +70,20 @@ impl Track {
 
     /// Highest encoding of the main source that may exist.
     pub(super) fn top_encoding(&self) -> usize {
-        self.sources.first().map_or(0, |source| source.encodings.len().saturating_sub(1))
+        self.sources
+            .first()
+            .map_or(0, |source| source.encodings.len().saturating_sub(1))
     }
 
     /// The encoding that serves a quality class.
     pub(super) fn encoding_of(&self, quality: VideoQuality) -> usize {
         let top = self.top_encoding();
-        match self.info.layers.iter().position(|layer| layer.quality == quality) {
+        match self
+            .info
+            .layers
+            .iter()
+            .position(|layer| layer.quality == quality)
+        {
             Some(index) => index.min(top),
             None => quality.index().min(top),
         }
@@ -84,7 +91,11 @@ impl Track {
 
     /// The lowest quality class whose shorter side covers that of the wanted size, in pixels.
     pub(super) fn quality_for(&self, width: u32, height: u32) -> VideoQuality {
-        let wanted = if width == 0 { height } else { width.min(height) };
+        let wanted = if width == 0 {
+            height
+        } else {
+            width.min(height)
+        };
         self.info
             .layers
             .iter()
@@ -109,7 +120,10 @@ impl Source {
         rids.sort_by_key(|rid| known_rank(rid).unwrap_or(usize::MAX));
         rids.truncate(MAX_ENCODINGS);
         let encodings = (0..rids.len().max(1))
-            .map(|_| Encoding { ssrc: None, meter: BitrateMeter::default() })
+            .map(|_| Encoding {
+                ssrc: None,
+                meter: BitrateMeter::default(),
+            })
             .collect();
         Self {
             mid,
@@ -155,7 +169,10 @@ pub(super) fn describe(pending: &PendingTrack, unix_us: u64) -> TrackInfo {
         disable_dtx: add.disable_dtx,
         stereo: add.stereo,
         disable_red: add.disable_red,
-        mime_type: codecs.first().map(|codec| codec.mime_type.clone()).unwrap_or_default(),
+        mime_type: codecs
+            .first()
+            .map(|codec| codec.mime_type.clone())
+            .unwrap_or_default(),
         mid: String::new(),
         layers,
         codecs,
@@ -173,7 +190,9 @@ pub(super) fn codecs(add: &AddTrack) -> Vec<TrackCodec> {
     add.codecs
         .iter()
         .map(|codec| TrackCodec {
-            mime_type: named_codec(&codec.codec).map(|codec| codec.mime().to_owned()).unwrap_or_default(),
+            mime_type: named_codec(&codec.codec)
+                .map(|codec| codec.mime().to_owned())
+                .unwrap_or_default(),
             mid: String::new(),
             cid: codec.cid.clone(),
             layers: layers(&codec.layers),
@@ -184,7 +203,11 @@ pub(super) fn codecs(add: &AddTrack) -> Vec<TrackCodec> {
 
 /// Reads `vp8` or `video/VP8`; `None` if the name says nothing known.
 pub(super) fn named_codec(name: &str) -> Option<Codec> {
-    let codec = if name.contains('/') { Codec::from_mime(name) } else { Codec::from_short_name(name) };
+    let codec = if name.contains('/') {
+        Codec::from_mime(name)
+    } else {
+        Codec::from_short_name(name)
+    };
     (codec != Codec::Other).then_some(codec)
 }
 

@@ -38,12 +38,18 @@ pub(super) fn rtc(cx: &Context, now: Instant, full_ice: bool) -> Rtc {
     extensions.set(8, media::descriptor::extension());
 
     let mut rtc = config.build(now);
-    let udp = cx.config.udp_candidates.iter().map(|address| Candidate::builder().udp().host(*address).build());
-    let tcp = cx
+    let udp = cx
         .config
-        .tcp_candidates
+        .udp_candidates
         .iter()
-        .map(|address| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build());
+        .map(|address| Candidate::builder().udp().host(*address).build());
+    let tcp = cx.config.tcp_candidates.iter().map(|address| {
+        Candidate::builder()
+            .tcp()
+            .host(*address)
+            .tcptype(TcpType::Passive)
+            .build()
+    });
     for candidate in udp.chain(tcp) {
         match candidate {
             Ok(candidate) => {

@@ -33,7 +33,9 @@ impl ChannelLabel {
     }
 
     pub(crate) fn from_label(label: &str) -> Option<Self> {
-        [Self::Reliable, Self::Lossy, Self::DataTrack].into_iter().find(|known| known.as_str() == label)
+        [Self::Reliable, Self::Lossy, Self::DataTrack]
+            .into_iter()
+            .find(|known| known.as_str() == label)
     }
 }
 
@@ -77,14 +79,21 @@ impl Channels {
     }
 
     fn id(&self, label: ChannelLabel) -> Option<ChannelId> {
-        self.open.iter().find(|(known, _)| *known == label).map(|(_, id)| *id)
+        self.open
+            .iter()
+            .find(|(known, _)| *known == label)
+            .map(|(_, id)| *id)
     }
 }
 
 impl Transport {
     /// Which known channel this is.
     pub(crate) fn channel_label(&self, id: ChannelId) -> Option<ChannelLabel> {
-        self.channels.open.iter().find(|(_, known)| *known == id).map(|(label, _)| *label)
+        self.channels
+            .open
+            .iter()
+            .find(|(_, known)| *known == id)
+            .map(|(label, _)| *label)
     }
 
     /// Whether the client can receive data on this channel now.
@@ -93,7 +102,12 @@ impl Transport {
     }
 
     /// Sends a data message; false if the channel is not open.
-    pub(crate) fn send_data(&mut self, cx: &mut Context, label: ChannelLabel, message: &Arc<[u8]>) -> bool {
+    pub(crate) fn send_data(
+        &mut self,
+        cx: &mut Context,
+        label: ChannelLabel,
+        message: &Arc<[u8]>,
+    ) -> bool {
         let Some(id) = self.channels.id(label) else {
             return false;
         };
@@ -102,7 +116,9 @@ impl Transport {
             let waits = label == ChannelLabel::Reliable && !channels.backlog.is_empty();
             if !waits && write(rtc, id, message) {
                 cx.counters.data_messages_out += 1;
-            } else if label == ChannelLabel::Reliable && channels.backlog_bytes + message.len() <= MAX_BACKLOG {
+            } else if label == ChannelLabel::Reliable
+                && channels.backlog_bytes + message.len() <= MAX_BACKLOG
+            {
                 channels.backlog_bytes += message.len();
                 channels.backlog.push_back(message.clone());
             } else {
@@ -116,5 +132,6 @@ impl Transport {
 
 /// False if the buffer is full. A channel that closed meanwhile swallows the message.
 fn write(rtc: &mut Rtc, id: ChannelId, message: &[u8]) -> bool {
-    rtc.channel(id).is_none_or(|mut channel| channel.write(true, message).unwrap_or(true))
+    rtc.channel(id)
+        .is_none_or(|mut channel| channel.write(true, message).unwrap_or(true))
 }

@@ -59,7 +59,10 @@ impl Transport {
     pub(crate) fn renew_stream(&mut self, cx: &mut Context, mid: Mid) {
         self.guarded(cx, |transport, _| {
             let mut api = transport.rtc.direct_api();
-            let Some(had_rtx) = api.stream_tx_by_mid(mid, None).map(|stream| stream.rtx().is_some()) else {
+            let Some(had_rtx) = api
+                .stream_tx_by_mid(mid, None)
+                .map(|stream| stream.rtx().is_some())
+            else {
                 return;
             };
             let ssrc = api.new_ssrc();
@@ -84,7 +87,10 @@ impl Transport {
 
     /// Section and layer of an incoming stream.
     pub(crate) fn stream_origin(&mut self, ssrc: Ssrc) -> Option<(Mid, Option<Rid>)> {
-        self.rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))
+        self.rtc
+            .direct_api()
+            .stream_rx(&ssrc)
+            .map(|stream| (stream.mid(), stream.rid()))
     }
 
     /// What a payload type means here.
@@ -98,7 +104,11 @@ impl Transport {
     }
 
     /// The payload types (plain, redundant) in which this client receives what another sends as `params` on `mid`.
-    pub(crate) fn matching_payload_type(&self, mid: Mid, params: &PayloadParams) -> Option<(Pt, Option<Pt>)> {
+    pub(crate) fn matching_payload_type(
+        &self,
+        mid: Mid,
+        params: &PayloadParams,
+    ) -> Option<(Pt, Option<Pt>)> {
         let ours = self.rtc.codec_config().match_params(*params)?;
         let offered = self.rtc.media(mid)?.remote_pts();
         if !offered.contains(&ours.pt()) {
@@ -110,7 +120,10 @@ impl Transport {
     /// Tells the bandwidth estimator what to sustain and what to look for, bits per second.
     pub(crate) fn set_bitrate(&mut self, cx: &mut Context, minimum: u64, desired: u64) {
         self.guarded(cx, |transport, _| {
-            transport.rtc.bwe().set_bitrate(Bitrate::bps(minimum), Bitrate::bps(desired));
+            transport
+                .rtc
+                .bwe()
+                .set_bitrate(Bitrate::bps(minimum), Bitrate::bps(desired));
         });
     }
 }

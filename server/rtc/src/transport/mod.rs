@@ -89,7 +89,8 @@ impl Transport {
     /// Whether a STUN request carries this transport's message integrity.
     pub(crate) fn accepts(&self, now: Instant, received: &Received<'_>) -> bool {
         catch_unwind(AssertUnwindSafe(|| {
-            as_receive(received).is_some_and(|receive| self.rtc.accepts(&Input::Receive(now, receive)))
+            as_receive(received)
+                .is_some_and(|receive| self.rtc.accepts(&Input::Receive(now, receive)))
         }))
         .unwrap_or(false)
     }
@@ -153,7 +154,8 @@ impl Transport {
             }
         });
         if let Some(fragment) = cx.demux.remove(self.me) {
-            cx.outputs.push_back(crate::Output::IceFragment(fragment, false));
+            cx.outputs
+                .push_back(crate::Output::IceFragment(fragment, false));
         }
     }
 
@@ -204,7 +206,8 @@ impl Transport {
             Event::ChannelClose(id) => self.channels.closed(*id),
             Event::ChannelBufferedAmountLow(id) => {
                 let id = *id;
-                self.channels.drain_backlog(&mut self.rtc, id, &mut cx.counters);
+                self.channels
+                    .drain_backlog(&mut self.rtc, id, &mut cx.counters);
             }
             _ => {}
         }
@@ -220,7 +223,8 @@ impl Transport {
         };
         let contents: Vec<u8> = transmit.contents.into();
         if !self.ice_lite && demux::kind(&contents) == Some(demux::Kind::Stun) {
-            cx.demux.expect_response(self.me, protocol, transmit.destination);
+            cx.demux
+                .expect_response(self.me, protocol, transmit.destination);
         }
         cx.counters.datagrams_out += 1;
         cx.counters.bytes_out += contents.len() as u64;
@@ -254,7 +258,8 @@ impl Transport {
             }
             cx.outputs.push_back(crate::Output::IceFragment(old, false));
         }
-        cx.outputs.push_back(crate::Output::IceFragment(fragment, true));
+        cx.outputs
+            .push_back(crate::Output::IceFragment(fragment, true));
     }
 }
 

@@ -36,12 +36,21 @@ impl Transport {
     ///
     /// # Errors
     /// The offer cannot be used; the session goes on as before where str0m allows it.
-    pub(crate) fn accept_offer(&mut self, cx: &mut Context, sdp: &str) -> Result<String, NegotiationError> {
+    pub(crate) fn accept_offer(
+        &mut self,
+        cx: &mut Context,
+        sdp: &str,
+    ) -> Result<String, NegotiationError> {
         let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable)?;
         self.negotiation.pending = None;
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
-            answer = transport.rtc.sdp_api().accept_offer(offer).map(|text| text.to_sdp_string()).map_err(unusable);
+            answer = transport
+                .rtc
+                .sdp_api()
+                .accept_offer(offer)
+                .map(|text| text.to_sdp_string())
+                .map_err(unusable);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -91,7 +100,12 @@ impl Transport {
     ///
     /// # Errors
     /// The answer is unusable or belongs to no open offer.
-    pub(crate) fn accept_answer(&mut self, cx: &mut Context, sdp: &str, id: u32) -> Result<(), NegotiationError> {
+    pub(crate) fn accept_answer(
+        &mut self,
+        cx: &mut Context,
+        sdp: &str,
+        id: u32,
+    ) -> Result<(), NegotiationError> {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable)?;
         match &self.negotiation.pending {
             Some((open, _)) if id == 0 || id == *open => {}
@@ -102,7 +116,11 @@ impl Transport {
         };
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
-            result = transport.rtc.sdp_api().accept_answer(pending, answer).map_err(unusable);
+            result = transport
+                .rtc
+                .sdp_api()
+                .accept_answer(pending, answer)
+                .map_err(unusable);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -134,7 +152,11 @@ impl Transport {
 
 /// The channels the server opens on a subscriber connection.
 pub(crate) fn add_channels(api: &mut SdpApi<'_>) {
-    for label in [ChannelLabel::Reliable, ChannelLabel::Lossy, ChannelLabel::DataTrack] {
+    for label in [
+        ChannelLabel::Reliable,
+        ChannelLabel::Lossy,
+        ChannelLabel::DataTrack,
+    ] {
         let reliable = label == ChannelLabel::Reliable;
         api.add_channel_with_config(ChannelConfig {
             label: label.as_str().to_owned(),

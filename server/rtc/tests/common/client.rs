@@ -12,8 +12,9 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 use tradewind_rtc::{
-    AddTrack, Client as ClientInfo, Command, ConnectionId, Event, Identity, Join, Joined, ParticipantInfo, PeerMode,
-    Permission, Section, SessionDescription, SignalRequest, TrackKind, TrackSid, TrackSource, VideoLayer, VideoQuality,
+    AddTrack, Client as ClientInfo, Command, ConnectionId, Event, Identity, Join, Joined,
+    ParticipantInfo, PeerMode, Permission, Section, SessionDescription, SignalRequest, TrackKind,
+    TrackSid, TrackSource, VideoLayer, VideoQuality,
 };
 
 use super::Network;
@@ -114,7 +115,11 @@ impl Client {
             permission: self.permission.clone(),
             kind: 0,
             kind_details: Vec::new(),
-            client: ClientInfo { sdk: "test".into(), protocol: 17, ..Default::default() },
+            client: ClientInfo {
+                sdk: "test".into(),
+                protocol: 17,
+                ..Default::default()
+            },
             peer_mode: PeerMode::Single,
             auto_subscribe: self.auto_subscribe,
             auto_subscribe_data_tracks: self.auto_subscribe_data_tracks,
@@ -163,22 +168,38 @@ impl Client {
         };
         self.request(SignalRequest::AddTrack(Box::new(add)));
         let simulcast = (!rids.is_empty()).then(|| Simulcast {
-            send: rids.iter().map(|rid| SimulcastLayer::new((*rid).into())).collect(),
+            send: rids
+                .iter()
+                .map(|rid| SimulcastLayer::new((*rid).into()))
+                .collect(),
             recv: Vec::new(),
         });
         let (kind_of_media, cid) = (media_kind(kind), cid.to_owned());
         let mid = self.offer(move |api| {
-            api.add_media(kind_of_media, Direction::SendOnly, Some("stream".into()), Some(cid), simulcast)
+            api.add_media(
+                kind_of_media,
+                Direction::SendOnly,
+                Some("stream".into()),
+                Some(cid),
+                simulcast,
+            )
         });
-        let rids: Vec<Option<Rid>> =
-            if rids.is_empty() { vec![None] } else { rids.iter().map(|rid| Some((*rid).into())).collect() };
+        let rids: Vec<Option<Rid>> = if rids.is_empty() {
+            vec![None]
+        } else {
+            rids.iter().map(|rid| Some((*rid).into())).collect()
+        };
         for (index, rid) in rids.into_iter().enumerate() {
             self.media.push(Outgoing {
                 mid,
                 rid,
                 kind,
                 paused: false,
-                frame_bytes: if kind == TrackKind::Audio { 80 } else { 400 << (2 * index) },
+                frame_bytes: if kind == TrackKind::Audio {
+                    80
+                } else {
+                    400 << (2 * index)
+                },
                 key_frame_wanted: true,
                 next_at: self.deadline,
                 sequence: 1_000 * (index as u64 + 1),
@@ -189,7 +210,10 @@ impl Client {
     }
 
     pub fn request(&mut self, request: SignalRequest) {
-        self.commands.push(Command::Signal { connection: self.connection, request: Box::new(request) });
+        self.commands.push(Command::Signal {
+            connection: self.connection,
+            request: Box::new(request),
+        });
     }
 
     pub fn send_data(&mut self, channel: &str, message: &str) {
@@ -198,7 +222,12 @@ impl Client {
 
     pub fn send_bytes(&mut self, channel: &str, message: &[u8]) {
         let id = self.channels[channel];
-        let written = self.rtc.channel(id).expect("open").write(true, message).expect("alive");
+        let written = self
+            .rtc
+            .channel(id)
+            .expect("open")
+            .write(true, message)
+            .expect("alive");
         assert!(written, "the channel takes the message");
     }
 
@@ -207,20 +236,36 @@ impl Client {
         let Some(mid) = self
             .sections
             .iter()
-            .find(|section| section.forwards.as_ref().is_some_and(|forwarded| forwarded.track == *track))
+            .find(|section| {
+                section
+                    .forwards
+                    .as_ref()
+                    .is_some_and(|forwarded| forwarded.track == *track)
+            })
             .map(|section| section.mid)
         else {
             return Vec::new();
         };
         let mut api = self.rtc.direct_api();
         let ssrc = api.stream_rx_by_mid(mid, None).map(|stream| stream.ssrc());
-        self.packets.iter().filter(|packet| Some(packet.header.ssrc) == ssrc).cloned().collect()
+        self.packets
+            .iter()
+            .filter(|packet| Some(packet.header.ssrc) == ssrc)
+            .cloned()
+            .collect()
     }
 
     /// The track another participant publishes under a name.
     pub fn track_of(&self, identity: &str, name: &str) -> Option<TrackSid> {
-        let participant = self.participants.values().find(|p| p.identity.as_str() == identity)?;
-        participant.tracks.iter().find(|track| track.name == name).map(|track| track.sid.clone())
+        let participant = self
+            .participants
+            .values()
+            .find(|p| p.identity.as_str() == identity)?;
+        participant
+            .tracks
+            .iter()
+            .find(|track| track.name == name)
+            .map(|track| track.sid.clone())
     }
 
     /// Tracks the last answer forwards, as `identity/name`.
@@ -230,8 +275,14 @@ impl Client {
             .iter()
             .filter_map(|section| section.forwards.as_ref())
             .filter_map(|forwarded| {
-                let participant = self.participants.values().find(|p| p.sid == forwarded.participant)?;
-                let track = participant.tracks.iter().find(|track| track.sid == forwarded.track)?;
+                let participant = self
+                    .participants
+                    .values()
+                    .find(|p| p.sid == forwarded.participant)?;
+                let track = participant
+                    .tracks
+                    .iter()
+                    .find(|track| track.sid == forwarded.track)?;
                 Some(format!("{}/{}", participant.identity, track.name))
             })
             .collect();
@@ -244,15 +295,20 @@ impl Client {
             Event::Joined(joined) => {
                 self.joined = Some((**joined).clone());
                 for other in &joined.others {
-                    self.participants.insert(other.sid.to_string(), other.clone());
+                    self.participants
+                        .insert(other.sid.to_string(), other.clone());
                 }
                 self.first_offer();
             }
             Event::Answer(answer) => {
                 if answer.description.id == self.offer_id {
-                    let text = SdpAnswer::from_sdp_string(&answer.description.sdp).expect("the answer parses");
+                    let text = SdpAnswer::from_sdp_string(&answer.description.sdp)
+                        .expect("the answer parses");
                     let pending = self.pending.take().expect("an offer is open");
-                    self.rtc.sdp_api().accept_answer(pending, text).expect("the answer fits");
+                    self.rtc
+                        .sdp_api()
+                        .accept_answer(pending, text)
+                        .expect("the answer fits");
                     self.sections.clone_from(&answer.sections);
                     if std::mem::take(&mut self.offer_again) {
                         self.reoffer(0, 0);
@@ -275,7 +331,8 @@ impl Client {
                     if let Some(known) = known {
                         assert!(known.version <= update.version, "versions never go back");
                     }
-                    self.participants.insert(update.sid.to_string(), update.clone());
+                    self.participants
+                        .insert(update.sid.to_string(), update.clone());
                 }
             }
             _ => {}
@@ -291,7 +348,10 @@ impl Client {
                     api.add_media(kind, Direction::RecvOnly, None, None, None);
                 }
             }
-            api.add_channel_with_config(ChannelConfig { label: "_reliable".into(), ..Default::default() });
+            api.add_channel_with_config(ChannelConfig {
+                label: "_reliable".into(),
+                ..Default::default()
+            });
             for label in ["_lossy", "_data_track"] {
                 api.add_channel_with_config(ChannelConfig {
                     label: label.into(),
@@ -324,18 +384,30 @@ impl Client {
         let (offer, pending) = api.apply().expect("something changed");
         self.pending = Some(pending);
         self.offer_id += 1;
-        let description = SessionDescription { sdp: offer.to_sdp_string(), id: self.offer_id };
+        let description = SessionDescription {
+            sdp: offer.to_sdp_string(),
+            id: self.offer_id,
+        };
         self.request(SignalRequest::Offer(description));
         changed
     }
 
     pub fn next_wake(&self) -> Instant {
-        self.media.iter().filter(|media| !media.paused).map(|media| media.next_at).chain([self.deadline]).min().expect("one")
+        self.media
+            .iter()
+            .filter(|media| !media.paused)
+            .map(|media| media.next_at)
+            .chain([self.deadline])
+            .min()
+            .expect("one")
     }
 
     pub fn receive(&mut self, now: Instant, from: SocketAddr, contents: &[u8]) {
-        let receive = Receive::new(Protocol::Udp, from, self.address, contents).expect("the server sends valid datagrams");
-        self.rtc.handle_input(Input::Receive(now, receive)).expect("the server sends usable datagrams");
+        let receive = Receive::new(Protocol::Udp, from, self.address, contents)
+            .expect("the server sends valid datagrams");
+        self.rtc
+            .handle_input(Input::Receive(now, receive))
+            .expect("the server sends usable datagrams");
         self.poll(now, &mut None);
     }
 
@@ -357,10 +429,16 @@ impl Client {
         let media = &mut self.media[index];
         let audio = media.kind == TrackKind::Audio;
         media.next_at += Duration::from_millis(if audio { 20 } else { 33 });
-        media.timestamp = media.timestamp.wrapping_add(if audio { 960 } else { 3_000 });
+        media.timestamp = media
+            .timestamp
+            .wrapping_add(if audio { 960 } else { 3_000 });
         media.picture_id = (media.picture_id + 1) & 0x7FFF;
         let key = std::mem::take(&mut media.key_frame_wanted);
-        let bytes = if key { media.frame_bytes * 4 } else { media.frame_bytes };
+        let bytes = if key {
+            media.frame_bytes * 4
+        } else {
+            media.frame_bytes
+        };
         let packets = bytes.div_ceil(1_000);
         for packet in 0..packets {
             media.sequence += 1;
@@ -369,7 +447,11 @@ impl Client {
             } else {
                 vp8_payload(media.picture_id, key, packet == 0, bytes.div_ceil(packets))
             };
-            let extensions = ExtensionValues { audio_level: audio.then_some(-20), voice_activity: audio.then_some(true), ..Default::default() };
+            let extensions = ExtensionValues {
+                audio_level: audio.then_some(-20),
+                voice_activity: audio.then_some(true),
+                ..Default::default()
+            };
             let mut api = self.rtc.direct_api();
             let Some(stream) = api.stream_tx_by_mid(media.mid, media.rid) else {
                 return;
@@ -408,7 +490,12 @@ impl Client {
         self.waiting.append(&mut held);
         if let Some(network) = network {
             for transmit in self.waiting.drain(..) {
-                network.send(now, transmit.source, transmit.destination, transmit.contents.into());
+                network.send(
+                    now,
+                    transmit.source,
+                    transmit.destination,
+                    transmit.contents.into(),
+                );
             }
         }
     }
@@ -423,11 +510,15 @@ impl Client {
             RtcEvent::ChannelData(data) if self.channels.get("_data_track") == Some(&data.id) => {
                 self.data_packets.push(data.data);
             }
-            RtcEvent::ChannelData(data) => self.messages.push(String::from_utf8(data.data).expect("text")),
+            RtcEvent::ChannelData(data) => self
+                .messages
+                .push(String::from_utf8(data.data).expect("text")),
             RtcEvent::KeyframeRequest(request) => {
                 self.key_frame_requests.push((request.mid, request.rid));
                 for media in &mut self.media {
-                    if media.mid == request.mid && (media.rid == request.rid || request.rid.is_none()) {
+                    if media.mid == request.mid
+                        && (media.rid == request.rid || request.rid.is_none())
+                    {
                         media.key_frame_wanted = true;
                     }
                 }
@@ -448,7 +539,13 @@ fn media_kind(kind: TrackKind) -> MediaKind {
 fn vp8_payload(picture_id: u16, key: bool, first: bool, bytes: usize) -> Vec<u8> {
     let start = if first { 0x10 } else { 0 };
     let id = 0x8000 | picture_id;
-    let mut payload = vec![0x80 | start, 0x80, (id >> 8) as u8, id as u8, if key { 0x00 } else { 0x01 }];
+    let mut payload = vec![
+        0x80 | start,
+        0x80,
+        (id >> 8) as u8,
+        id as u8,
+        if key { 0x00 } else { 0x01 },
+    ];
     payload.resize(bytes.max(16), 0xAB);
     payload
 }

@@ -2,7 +2,13 @@
 //!
 //! Clients are str0m peers that speak typed commands and events instead of protobuf. Everything is driven by one seed:
 //! a run can be repeated exactly, but for the random numbers str0m draws for keys and SSRCs.
-#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used, reason = "every test binary uses another part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "every test binary uses another part of this"
+)]
 
 mod client;
 mod network;
@@ -12,8 +18,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tradewind_rtc::{
-    AdminError, AdminReply, AdminRequest, Command, ConnectionId, DataCodec, DataError, DataSender, Event, Output,
-    Protocol, Received, RequestId, RoomEvent, Shard, ShardConfig, StampedMessage,
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, DataCodec, DataError, DataSender,
+    Event, Output, Protocol, Received, RequestId, RoomEvent, Shard, ShardConfig, StampedMessage,
 };
 
 pub use client::Client;
@@ -40,7 +46,10 @@ impl World {
     }
 
     pub fn with_config(seed: u64, mut config: ShardConfig) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the clock; only its distance matters")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an instant can only be made from the clock; only its distance matters"
+        )]
         let start = Instant::now();
         config.udp_candidates = vec![SocketAddr::from(SERVER)];
         Self {
@@ -78,12 +87,18 @@ impl World {
     }
 
     pub fn signal(&mut self, connection: ConnectionId, request: tradewind_rtc::SignalRequest) {
-        self.command(Command::Signal { connection, request: Box::new(request) });
+        self.command(Command::Signal {
+            connection,
+            request: Box::new(request),
+        });
     }
 
     pub fn admin(&mut self, request: AdminRequest) -> Result<AdminReply, AdminError> {
         let id = RequestId(self.next_id());
-        self.command(Command::Admin { request: id, command: Box::new(request) });
+        self.command(Command::Admin {
+            request: id,
+            command: Box::new(request),
+        });
         self.replies.remove(&id).expect("the shard answers at once")
     }
 
@@ -113,19 +128,39 @@ impl World {
 
     fn next_wake(&self) -> Option<Instant> {
         let clients = self.clients.values().map(Client::next_wake).min();
-        [self.shard.poll_timeout().map(|(at, _)| at), self.network.next_arrival(), clients].into_iter().flatten().min()
+        [
+            self.shard.poll_timeout().map(|(at, _)| at),
+            self.network.next_arrival(),
+            clients,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn step(&mut self) {
         while let Some((from, to, contents)) = self.network.arrive(self.now) {
             if to == SocketAddr::from(SERVER) {
-                let received = Received { protocol: Protocol::Udp, source: from, destination: to, contents: &contents };
+                let received = Received {
+                    protocol: Protocol::Udp,
+                    source: from,
+                    destination: to,
+                    contents: &contents,
+                };
                 self.shard.handle_datagram(self.now, received);
-            } else if let Some(client) = self.clients.values_mut().find(|client| client.address == to) {
+            } else if let Some(client) = self
+                .clients
+                .values_mut()
+                .find(|client| client.address == to)
+            {
                 client.receive(self.now, from, &contents);
             }
         }
-        if self.shard.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+        if self
+            .shard
+            .poll_timeout()
+            .is_some_and(|(at, _)| at <= self.now)
+        {
             self.shard.handle_timeout(self.now);
         }
         for client in self.clients.values_mut() {
@@ -139,7 +174,12 @@ impl World {
             let mut moved = false;
             self.shard.finish_turn(self.now);
             while let Some(transmit) = self.shard.poll_transmit() {
-                self.network.send(self.now, transmit.source, transmit.destination, transmit.contents);
+                self.network.send(
+                    self.now,
+                    transmit.source,
+                    transmit.destination,
+                    transmit.contents,
+                );
             }
             while let Some(output) = self.shard.poll_output() {
                 moved = true;
@@ -193,12 +233,17 @@ impl DataCodec for PlainCodec {
     fn stamp(&self, message: &[u8], sender: DataSender<'_>) -> Result<StampedMessage, DataError> {
         let text = std::str::from_utf8(message).map_err(|_| DataError::Malformed)?;
         let mut parts = text.splitn(3, '|');
-        let (Some(to), Some(sequence), Some(body)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(to), Some(sequence), Some(body)) = (parts.next(), parts.next(), parts.next())
+        else {
             return Err(DataError::Malformed);
         };
         Ok(StampedMessage {
             message: format!("{}: {body}", sender.identity).into_bytes().into(),
-            destinations: to.split(',').filter(|name| !name.is_empty()).map(Into::into).collect(),
+            destinations: to
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(Into::into)
+                .collect(),
             destination_sids: Vec::new(),
             sequence: sequence.parse().map_err(|_| DataError::Malformed)?,
             relay: true,

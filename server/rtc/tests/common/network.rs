@@ -19,7 +19,12 @@ pub struct Link {
 
 impl Default for Link {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(10), loss: 0.0, down_bitrate: 0, cut: false }
+        Self {
+            delay: Duration::from_millis(10),
+            loss: 0.0,
+            down_bitrate: 0,
+            cut: false,
+        }
     }
 }
 
@@ -62,8 +67,14 @@ impl Network {
         }
         let mut arrival = now + link.delay;
         if to_client && link.down_bitrate > 0 {
-            let time = Duration::from_secs_f64(contents.len() as f64 * 8.0 / link.down_bitrate as f64);
-            let start = self.busy_until.get(&client).copied().unwrap_or(now).max(now);
+            let time =
+                Duration::from_secs_f64(contents.len() as f64 * 8.0 / link.down_bitrate as f64);
+            let start = self
+                .busy_until
+                .get(&client)
+                .copied()
+                .unwrap_or(now)
+                .max(now);
             if start - now > MAX_QUEUE {
                 return;
             }
@@ -71,7 +82,8 @@ impl Network {
             arrival = start + time + link.delay;
         }
         self.order += 1;
-        self.in_flight.push(Reverse((arrival, self.order, from, to, contents)));
+        self.in_flight
+            .push(Reverse((arrival, self.order, from, to, contents)));
     }
 
     pub fn next_arrival(&self) -> Option<Instant> {

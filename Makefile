@@ -5,7 +5,7 @@ CARGO ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 FLAGS ?=
 
-.PHONY: help run demo test test-unit test-system lint deny fuzz-build pages build clean
+.PHONY: help run test test-unit test-system lint deny fuzz-build fuzz-replay pages build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,15 @@ lint: pages ## formatting, lints, page checks
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 	cd server/web && npm run lint
+
+fuzz-build: ## build the fuzzers, on stable Rust
+	fuzz/run build
+
+fuzz-replay: ## replay the committed fuzz inputs
+	fuzz/run replay
+
+deny: ## licences, sources and advisories of dependencies
+	$(CARGO) deny check
 
 clean: ## remove build output
 	$(CARGO) clean

@@ -25,10 +25,11 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync', '--disable-gpu',
 ];
 
-export function launchChromium({ refuseDevices = false } = {}) {
+/** A browser with fake devices; `picture` is a Y4M file its camera shows. */
+export function launchChromium({ refuseDevices = false, picture } = {}) {
   const flags = refuseDevices
     ? FLAGS.map((flag) => flag.replace('--use-fake-ui-for-media-stream', '--deny-permission-prompts'))
-    : FLAGS;
+    : FLAGS.concat(picture ? [`--use-file-for-fake-video-capture=${picture}`] : []);
   return chromium.launch({
     executablePath: process.env.TRADEWIND_CHROMIUM ?? '/usr/bin/chromium', args: flags, headless: true });
 }

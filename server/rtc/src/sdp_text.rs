@@ -21,6 +21,8 @@ pub(crate) struct OfferedSection {
     pub(crate) track_id: Option<String>,
     /// The layers the client sends, in the order of `a=simulcast` (RFC 8853), else of `a=rid` (RFC 8851).
     pub(crate) rids: Vec<String>,
+    /// Name of the codec the client prefers here, as in `a=rtpmap` of the first payload type.
+    pub(crate) codec: Option<String>,
     /// False for a section that is rejected or ended: port 0 without `a=bundle-only` (RFC 9143 section 6).
     pub(crate) active: bool,
 }
@@ -82,6 +84,7 @@ pub(crate) fn media_sections(sdp: &str) -> Vec<OfferedSection> {
 struct Reader {
     section: OfferedSection,
     port_is_zero: bool,
+    first_payload_type: String,
     bundle_only: bool,
     /// From `a=rid:<id> send`.
     declared_rids: Vec<String>,
@@ -104,11 +107,13 @@ impl Reader {
             direction,
             track_id: None,
             rids: Vec::new(),
+            codec: None,
             active: false,
         };
         Self {
             section,
             port_is_zero: words.next() == Some("0"),
+            first_payload_type: words.nth(1).unwrap_or_default().to_owned(),
             bundle_only: false,
             declared_rids: Vec::new(),
             ssrc_track_id: None,
@@ -122,6 +127,13 @@ impl Reader {
         }
         let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
         match name {
+            "rtpmap" => {
+                if let Some((payload_type, codec)) = value.split_once(' ')
+                    && payload_type == self.first_payload_type
+                {
+                    self.section.codec = codec.split('/').next().map(str::to_owned);
+                }
+            }
             "mid" => self.section.mid = value.trim().to_owned(),
             "bundle-only" => self.bundle_only = true,
             "msid" => self.section.track_id = track_id(value),
@@ -194,7 +206,7 @@ mod tests {
 
     const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 7 8 9\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\na=mid:7\r\na=sendonly\r\na=msid:- mic-track\r\n\
-        m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:8\r\na=sendrecv\r\na=msid:stream camera-track\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:8\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:96 VP8/90000\r\na=sendrecv\r\na=msid:stream camera-track\r\n\
         a=rid:f send\r\na=rid:h send\r\na=rid:q send\r\na=simulcast:send q;h,h2;~f\r\n\
         m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:9\r\na=inactive\r\n\
         m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=bundle-only\r\na=mid:10\r\n";
@@ -211,6 +223,7 @@ mod tests {
                 direction: Direction::SendRecv,
                 track_id: Some("camera-track".into()),
                 rids: vec!["q".into(), "h".into(), "f".into()],
+                codec: Some("VP8".into()),
                 active: true,
             }
         );

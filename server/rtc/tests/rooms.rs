@@ -2,13 +2,14 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Client, World, any};
 use tradewind_rtc::{
     AdminError, AdminReply, AdminRequest, Command, ConnectionId, ConnectionQuality,
-    DisconnectReason, Event, LeaveAction, ParticipantState, Permission, Resume, RoomEvent,
-    SignalRequest, TrackKind, UpdateMetadata,
+    DisconnectReason, DropReason, Event, LeaveAction, ParticipantState, Permission, Protocol,
+    Received, Resume, RoomEvent, SessionDescription, SignalRequest, TrackKind, UpdateMetadata,
 };
 
 /// A client that joined, publishes audio, and video in one encoding.
@@ -492,4 +493,99 @@ fn a_deleted_room_sends_everybody_away() {
         )
     };
     assert!(any(&world.client(shopper).events, told));
+}
+
+#[test]
+fn a_panic_in_one_peer_ends_that_peer_and_nobody_else() {
+    let mut world = World::new(20);
+    let shopper = publisher(&mut world, "shopper");
+    let agent = watcher(&mut world, "agent");
+    let poisoner = watcher(&mut world, "poisoner");
+    world.run(Duration::from_secs(1));
+    // An input that makes the WebRTC library panic; found by fuzzing.
+    let sdp = include_str!("../../../fuzz/corpus/sdp/found-payload-type-locked-twice").to_owned();
+    let poison = SessionDescription { sdp, id: 1 };
+    world.signal(poisoner, SignalRequest::Offer(poison));
+    assert_eq!(
+        world.shard.counters().transport_panics,
+        1,
+        "the input is still poison"
+    );
+    let told = |event: &Event| {
+        matches!(
+            event,
+            Event::Leave {
+                reason: DisconnectReason::MediaFailure,
+                ..
+            }
+        )
+    };
+    assert!(any(&world.client(poisoner).events, told));
+    let before = receives(&mut world, agent, "shopper", "camera");
+    world.run(Duration::from_secs(1));
+    assert!(receives(&mut world, agent, "shopper", "camera") > before + 20);
+    assert!(!world.client(shopper).closed);
+}
+
+#[test]
+fn junk_is_dropped_by_reason_and_never_answered() {
+    let mut world = World::new(21);
+    publisher(&mut world, "shopper");
+    world.run(Duration::from_secs(1));
+    let before = world.shard.counters();
+    let stranger = SocketAddr::from(([203, 0, 113, 9], 4_000));
+    let mut stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    stun.extend([7; 12]);
+    let junk: [&[u8]; 6] = [
+        &[],
+        &[0xFF; 40],
+        &[0, 1, 0, 0],
+        &stun,
+        &[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        &[0x80; 60],
+    ];
+    for contents in junk {
+        let destination = SocketAddr::from(common::SERVER);
+        let received = Received {
+            protocol: Protocol::Udp,
+            source: stranger,
+            destination,
+            contents,
+        };
+        world.shard.handle_datagram(world.now, received);
+    }
+    world.shard.finish_turn(world.now);
+    while let Some(transmit) = world.shard.poll_transmit() {
+        assert_ne!(transmit.destination, stranger);
+    }
+    let after = world.shard.counters();
+    let dropped =
+        |reason: DropReason| after.dropped[reason as usize] - before.dropped[reason as usize];
+    assert_eq!(dropped(DropReason::Unrecognised), 3);
+    assert_eq!(dropped(DropReason::UnknownFragment), 1);
+    assert_eq!(dropped(DropReason::UnvalidatedAddress), 2);
+}
+
+#[test]
+fn media_from_an_address_that_was_not_validated_goes_nowhere() {
+    let mut world = World::new(22);
+    let shopper = publisher(&mut world, "shopper");
+    world.run(Duration::from_secs(1));
+    let before = world.shard.counters();
+    // The client's next datagrams come from elsewhere, without a connectivity check first.
+    world.client(shopper).address.set_port(6_000);
+    let contents = [0x80u8; 200];
+    let received = Received {
+        protocol: Protocol::Udp,
+        source: world.client(shopper).address,
+        destination: SocketAddr::from(common::SERVER),
+        contents: &contents,
+    };
+    world.shard.handle_datagram(world.now, received);
+    let after = world.shard.counters();
+    assert_eq!(after.rtp_in, before.rtp_in);
+    assert_eq!(
+        after.dropped[DropReason::UnvalidatedAddress as usize],
+        before.dropped[DropReason::UnvalidatedAddress as usize] + 1
+    );
 }

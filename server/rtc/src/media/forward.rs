@@ -152,6 +152,12 @@ impl Forwarder {
         self.timeline.source_changed();
     }
 
+    /// The publisher turned out to send another codec, of the same clock rate.
+    pub fn change_codec(&mut self, codec: Codec) {
+        self.codec = codec;
+        self.source_changed();
+    }
+
     /// Takes a packet of any encoding of the track; gives what to send, or `None` if it is not for this subscriber.
     pub fn push(&mut self, packet: &SourcePacket<'_>) -> Option<Outgoing> {
         let newest = self.newest.get_mut(usize::from(packet.encoding))?;

@@ -144,8 +144,10 @@ impl Room {
             .downlink
             .allocator
             .allocate(now, budget, &demands);
-        let (minimum, desired) = (plan.minimum, plan.desired);
-        participant.downstream().set_bitrate(cx, minimum, desired);
+        let goal = (plan.minimum, plan.desired);
+        if std::mem::replace(&mut participant.downlink.told, goal) != goal {
+            participant.downstream().set_bitrate(cx, goal.0, goal.1);
+        }
         let connection = participant.connection;
         if let Some(at) = plan.review_at {
             self.arm_allocation(cx, at);

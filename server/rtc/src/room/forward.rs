@@ -38,6 +38,9 @@ impl Room {
         let Some(incoming) = self.inspect(now, from, route, &packet) else {
             return;
         };
+        if incoming.codec_changed {
+            self.codec_found(cx, now, route);
+        }
         let Some(track) = self.tracks.get(route.track) else {
             return;
         };
@@ -103,6 +106,7 @@ impl Room {
         let track = self.tracks.get_mut(route.track)?;
         let source = track.sources.get_mut(route.source)?;
         let payload_type = packet.header.payload_type;
+        let known_codec = source.codec;
         if !source
             .params
             .is_some_and(|params| carries(&params, payload_type))
@@ -126,11 +130,13 @@ impl Room {
             None => now,
         };
         let info = payload::inspect(source.codec, &packet.payload);
+        let codec_changed = source.codec != known_codec;
         let mut incoming = Incoming {
             captured,
             info,
             descriptor: None,
             params,
+            codec_changed,
         };
         match track.info.kind {
             TrackKind::Audio => {
@@ -228,6 +234,33 @@ impl Room {
         wants
     }
 
+    /// The first packet told another codec than the announcement: others learn it, and forwarding starts anew.
+    fn codec_found(&mut self, cx: &mut Context, now: Instant, route: MediaRoute) {
+        let Some(track) = self.tracks.get_mut(route.track) else {
+            return;
+        };
+        let Some(codec) = track.sources.get(route.source).map(|source| source.codec) else {
+            return;
+        };
+        if route.source == 0 && track.info.kind == TrackKind::Video {
+            track.info.mime_type = codec.mime().to_owned();
+        }
+        if let Some(described) = track.info.codecs.get_mut(route.source) {
+            described.mime_type = codec.mime().to_owned();
+        }
+        let publisher = track.publisher;
+        for key in track.subscribers.clone() {
+            if let Some(subscription) = self
+                .subscriptions
+                .get_mut(key)
+                .filter(|s| s.source == route.source)
+            {
+                subscription.forwarder.change_codec(codec);
+            }
+        }
+        self.publish_change(cx, now, publisher);
+    }
+
     /// Notes a sender report, which ties the clocks of a publisher's tracks and layers together.
     pub(super) fn sender_report(
         &mut self,
@@ -279,6 +312,8 @@ struct Incoming {
     info: PayloadInfo,
     descriptor: Option<FrameDescriptor>,
     params: PayloadParams,
+    /// The payload is not in the codec that was announced.
+    codec_changed: bool,
 }
 
 fn carries(params: &PayloadParams, payload_type: Pt) -> bool {

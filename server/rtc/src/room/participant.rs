@@ -94,6 +94,8 @@ pub(super) struct Downlink {
     /// Set by a scenario, bits per second; 0 = none.
     pub(super) bandwidth_cap: u64,
     pub(super) allocator: Allocator,
+    /// What the estimator was told to sustain and to look for, bits per second.
+    pub(super) told: (u64, u64),
 }
 
 /// Reliable data bookkeeping.
@@ -129,6 +131,7 @@ impl Downlink {
             bandwidth,
             bandwidth_cap: 0,
             allocator: Allocator::default(),
+            told: (0, 0),
         }
     }
 

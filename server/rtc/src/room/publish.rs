@@ -152,10 +152,8 @@ impl Room {
                     self.unpublish(cx, now, key, track);
                     change = SectionChange::TracksChanged;
                 }
-                (None, true) => {
-                    if self.publish_section(cx, now, key, section, mid, kind) {
-                        change = SectionChange::TracksChanged;
-                    }
+                (None, true) if self.publish_section(cx, now, key, section, mid, kind) => {
+                    change = SectionChange::TracksChanged;
                 }
                 _ => {}
             }
@@ -189,13 +187,15 @@ impl Room {
             .codecs
             .iter()
             .find(|codec| Some(codec.cid.as_str()) == cid);
-        let codec = named
-            .or(pending.add.codecs.first())
-            .and_then(|codec| track::named_codec(&codec.codec))
-            .unwrap_or(match kind {
-                TrackKind::Audio => Codec::Opus,
-                TrackKind::Video => Codec::Vp8,
-            });
+        // The announcement names the codec, or else the offer does; the first packet has the last word.
+        let codec = match kind {
+            TrackKind::Audio => Codec::Opus,
+            TrackKind::Video => named
+                .or(pending.add.codecs.first())
+                .and_then(|codec| track::named_codec(&codec.codec))
+                .or_else(|| section.codec.as_deref().and_then(track::named_codec))
+                .unwrap_or(Codec::Vp8),
+        };
         let source = Source::new(mid, codec, section.rids.clone());
         let existing = self
             .tracks

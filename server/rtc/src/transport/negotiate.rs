@@ -41,16 +41,18 @@ impl Transport {
         cx: &mut Context,
         sdp: &str,
     ) -> Result<String, NegotiationError> {
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable)?;
         self.negotiation.pending = None;
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
-            answer = transport
-                .rtc
-                .sdp_api()
-                .accept_offer(offer)
-                .map(|text| text.to_sdp_string())
-                .map_err(unusable);
+            let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable);
+            answer = offer.and_then(|offer| {
+                let answer = transport
+                    .rtc
+                    .sdp_api()
+                    .accept_offer(offer)
+                    .map_err(unusable)?;
+                Ok(answer.to_sdp_string())
+            });
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -106,7 +108,6 @@ impl Transport {
         sdp: &str,
         id: u32,
     ) -> Result<(), NegotiationError> {
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable)?;
         match &self.negotiation.pending {
             Some((open, _)) if id == 0 || id == *open => {}
             _ => return Err(NegotiationError::Stale),
@@ -116,11 +117,14 @@ impl Transport {
         };
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
-            result = transport
-                .rtc
-                .sdp_api()
-                .accept_answer(pending, answer)
-                .map_err(unusable);
+            let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable);
+            result = answer.and_then(|answer| {
+                transport
+                    .rtc
+                    .sdp_api()
+                    .accept_answer(pending, answer)
+                    .map_err(unusable)
+            });
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });

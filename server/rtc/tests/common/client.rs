@@ -168,10 +168,7 @@ impl Client {
         };
         self.request(SignalRequest::AddTrack(Box::new(add)));
         let simulcast = (!rids.is_empty()).then(|| Simulcast {
-            send: rids
-                .iter()
-                .map(|rid| SimulcastLayer::new((*rid).into()))
-                .collect(),
+            send: rids.iter().map(|rid| SimulcastLayer::new(rid)).collect(),
             recv: Vec::new(),
         });
         let (kind_of_media, cid) = (media_kind(kind), cid.to_owned());
@@ -300,19 +297,17 @@ impl Client {
                 }
                 self.first_offer();
             }
-            Event::Answer(answer) => {
-                if answer.description.id == self.offer_id {
-                    let text = SdpAnswer::from_sdp_string(&answer.description.sdp)
-                        .expect("the answer parses");
-                    let pending = self.pending.take().expect("an offer is open");
-                    self.rtc
-                        .sdp_api()
-                        .accept_answer(pending, text)
-                        .expect("the answer fits");
-                    self.sections.clone_from(&answer.sections);
-                    if std::mem::take(&mut self.offer_again) {
-                        self.reoffer(0, 0);
-                    }
+            Event::Answer(answer) if answer.description.id == self.offer_id => {
+                let text =
+                    SdpAnswer::from_sdp_string(&answer.description.sdp).expect("the answer parses");
+                let pending = self.pending.take().expect("an offer is open");
+                self.rtc
+                    .sdp_api()
+                    .accept_answer(pending, text)
+                    .expect("the answer fits");
+                self.sections.clone_from(&answer.sections);
+                if std::mem::take(&mut self.offer_again) {
+                    self.reoffer(0, 0);
                 }
             }
             Event::MediaSectionsRequirement { audios, videos } => {

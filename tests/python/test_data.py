@@ -6,6 +6,7 @@ import random
 
 import pytest
 from livekit import rtc
+from livekit.rtc.participant import PublishDataTrackError
 from peer import lost_packets, never, until
 
 RELIABLE = rtc.DataPacketKind.KIND_RELIABLE
@@ -145,29 +146,94 @@ async def test_a_failing_call_brings_its_error_back(join):
     assert unknown.value.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD
 
 
-async def test_a_data_track_reaches_its_subscriber(join):
-    ann, bob = await join("ann"), await join("bob")
-    found = asyncio.get_running_loop().create_future()
-    bob.room.on("data_track_published", lambda track: found.done() or found.set_result(track))
-    track = await ann.local.publish_data_track(name="sensor")
-    remote = await asyncio.wait_for(found, 10)
-    stream = remote.subscribe()
-    got: list[bytes] = []
+class Sensor:
+    """A data track with a frame every 20 ms, as its publisher and one subscriber see it."""
 
-    async def read():
+    def __init__(self, publisher, subscriber):
+        self.publisher, self.subscriber = publisher, subscriber
+        self.seen: list[rtc.RemoteDataTrack] = []
+        self.gone: list[str] = []
+        self.got: list[int] = []
+        room = subscriber.room
+        room.on("data_track_published", self.seen.append)
+        room.on("data_track_unpublished", self.gone.append)
+
+    async def start(self) -> None:
+        self.track = await self.publisher.local.publish_data_track(name="sensor")
+        await self.subscribe(1)
+        self.publisher.tasks.append(asyncio.create_task(self._send()))
+
+    async def subscribe(self, publication: int) -> None:
+        await until(lambda: len(self.seen) == publication, "the data track is seen")
+        remote = self.seen[-1]
+        assert (remote.info.name, remote.publisher_identity) == ("sensor", self.publisher.identity)
+        self.subscriber.tasks.append(asyncio.create_task(self._read(remote.subscribe())))
+
+    async def _read(self, stream) -> None:
         async for frame in stream:
-            got.append(frame.payload)
+            self.got.append(int(frame.payload.split()[1]))
 
-    bob.tasks.append(asyncio.create_task(read()))
-
-    async def send():
+    async def _send(self) -> None:
         number = 0
-        while True:
-            track.try_push(rtc.DataTrackFrame(payload=f"frame {number}".encode()))
+        while self.track.is_published():
+            try:
+                self.track.try_push(rtc.DataTrackFrame(payload=f"frame {number}".encode()))
+            except rtc.PushFrameError:
+                pass  # Not while the track is being published anew.
             number += 1
             await asyncio.sleep(0.02)
 
-    ann.tasks.append(asyncio.create_task(send()))
-    await until(lambda: len(got) >= 10, "ten frames arrive")
-    numbers = [int(payload.split()[1]) for payload in got]
-    assert numbers == sorted(set(numbers))
+    async def flows(self, seconds: float = 10) -> None:
+        start = len(self.got)
+        await until(lambda: len(self.got) >= start + 10, "ten more frames arrive", seconds)
+        assert self.got == sorted(set(self.got))
+
+
+@pytest.mark.parametrize("v0", [False, True], ids=["v1", "v0"])
+async def test_a_data_track_reaches_its_subscriber(join, v0):
+    ann, bob = await join("ann", v0=v0), await join("bob", v0=v0)
+    sensor = Sensor(ann, bob)
+    await sensor.start()
+    await sensor.flows()
+    await sensor.track.unpublish()
+    await until(lambda: sensor.gone, "bob is told that the data track ended")
+
+
+async def test_a_data_track_needs_a_name_of_its_own_and_the_right_to_send_data(join):
+    ann, mute = await join("ann"), await join("mute", can_publish_data=False)
+    # A data track lives as long as something refers to it.
+    first = await ann.local.publish_data_track(name="sensor")
+    for peer, name in [(ann, "sensor"), (ann, ""), (ann, "x" * 257), (mute, "sensor")]:
+        with pytest.raises(PublishDataTrackError):
+            await asyncio.wait_for(peer.local.publish_data_track(name=name), 5)
+    assert first.is_published()
+
+
+@pytest.mark.parametrize("resumed", ["publisher", "subscriber"])
+@pytest.mark.parametrize("v0", [False, True], ids=["v1", "v0"])
+async def test_a_data_track_outlives_a_snapped_cable(join, cable, v0, resumed):
+    urls = {resumed: cable.url}
+    peers = {name: await join(name, url=urls.get(name, ""), v0=v0) for name in ["publisher", "subscriber"]}
+    sensor = Sensor(peers["publisher"], peers["subscriber"])
+    await sensor.start()
+    await sensor.flows()
+    cable.snap()
+    await until(lambda: peers[resumed].told("reconnected"), "the session goes on", 20)
+    await sensor.flows()
+    assert not sensor.gone
+
+
+@pytest.mark.parametrize("renewed", ["publisher", "subscriber"])
+@pytest.mark.parametrize("v0", [False, True], ids=["v1", "v0"])
+async def test_a_data_track_is_back_after_a_full_reconnect(join, v0, renewed):
+    peers = {name: await join(name, v0=v0) for name in ["publisher", "subscriber"]}
+    sensor = Sensor(peers["publisher"], peers["subscriber"])
+    await sensor.start()
+    await sensor.flows()
+    kind = rtc.SimulateScenarioKind.Value("SIMULATE_FULL_RECONNECT")
+    await asyncio.wait_for(peers[renewed].room.simulate_scenario(kind), 20)
+    await until(lambda: peers[renewed].told("reconnected"), "the client is back", 20)
+    if renewed == "publisher":
+        # It left and came back, so this is another track.
+        await sensor.subscribe(2)
+    await sensor.flows(15)

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{ConnectionId, Identity, ParticipantSid, RequestId, RoomName, TrackSid};
+use crate::id::{
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RequestId, RoomName,
+    TrackSid,
+};
 use crate::info::{
-    DisconnectReason, Permission, RoomConfig, TrackKind, TrackSource, VideoLayer, VideoQuality,
+    DataTrackSchema, DisconnectReason, NamedEncoding, Permission, RoomConfig, TrackKind,
+    TrackSource, VideoLayer, VideoQuality,
 };
 
 /// An input of a [`Shard`](crate::Shard).
@@ -51,6 +55,8 @@ pub struct Join {
     pub client: Client,
     pub peer_mode: PeerMode,
     pub auto_subscribe: bool,
+    /// Data tracks are chosen one by one unless the client asks for all.
+    pub auto_subscribe_data_tracks: bool,
     pub adaptive_stream: bool,
     /// The client asked for a full ICE agent on our side, or needs one (Firefox).
     pub full_ice: bool,
@@ -157,6 +163,12 @@ pub enum SignalRequest {
         width: u32,
         height: u32,
     },
+    PublishDataTrack(Box<PublishDataTrack>),
+    UnpublishDataTrack {
+        handle: DataTrackHandle,
+    },
+    /// Data tracks to receive (`true`) or not.
+    DataSubscription(Vec<(DataTrackSid, bool)>),
     /// Round trip measured by the client on the signalling connection, milliseconds.
     RoundTrip {
         ms: u32,
@@ -210,6 +222,19 @@ pub struct AddCodec {
     pub video_layer_mode: i32,
 }
 
+/// A data track the client is about to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishDataTrack {
+    /// Unique among the client's data tracks.
+    pub handle: DataTrackHandle,
+    /// Unique among the client's data tracks.
+    pub name: String,
+    /// Code of `Encryption.Type`: how clients encrypt frames end to end.
+    pub encryption: i32,
+    pub frame_encoding: Option<NamedEncoding>,
+    pub schema: Option<DataTrackSchema>,
+}
+
 /// What a subscriber wants of some tracks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackSettings {
@@ -254,6 +279,9 @@ pub struct SyncState {
     pub channels: Vec<ChannelState>,
     /// Last reliable message received, per publisher.
     pub received: Vec<(ParticipantSid, u32)>,
+    pub published_data: Vec<DataTrackSid>,
+    /// Data tracks chosen by hand.
+    pub data_subscription: Vec<(DataTrackSid, bool)>,
 }
 
 /// A data channel the client still has open.

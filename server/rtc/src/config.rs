@@ -22,6 +22,8 @@ pub struct ShardConfig {
     pub max_participants: u32,
     /// Tracks one participant may publish.
     pub max_tracks_per_participant: u32,
+    /// Data tracks one participant may publish.
+    pub max_data_tracks_per_participant: u32,
     /// Bytes of a room's or participant's metadata.
     pub max_metadata_bytes: usize,
     /// Bytes of all attribute keys and values of a participant.
@@ -46,6 +48,8 @@ impl Default for ShardConfig {
             enable_remote_unmute: false,
             max_participants: 10_000,
             max_tracks_per_participant: 64,
+            // A robot may have a track per joint and sensor; all are named in every update of the participant.
+            max_data_tracks_per_participant: 256,
             max_metadata_bytes: 512 * 1024,
             max_attributes_bytes: 64 * 1024,
             resume_timeout: Duration::from_secs(30),

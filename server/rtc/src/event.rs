@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::command::{SessionDescription, Target};
 use crate::counters::Counters;
-use crate::id::{ConnectionId, Mid, ParticipantSid, RequestId, TrackSid};
+use crate::id::{
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, Mid, ParticipantSid, RequestId, TrackSid,
+};
 use crate::info::{
-    DisconnectReason, ParticipantInfo, RoomInfo, TrackInfo, TrackKind, VideoQuality,
+    DataTrackInfo, DisconnectReason, ParticipantInfo, RoomInfo, TrackInfo, TrackKind, VideoQuality,
 };
 
 /// An output of a [`Shard`](crate::Shard).
@@ -80,6 +82,12 @@ pub enum Event {
         audios: u32,
         videos: u32,
     },
+    /// The client may send packets of this data track.
+    DataTrackPublished(Box<DataTrackInfo>),
+    /// The client's data track has ended, by its wish or the server's.
+    DataTrackUnpublished(Box<DataTrackInfo>),
+    /// Everything the client receives over its data track channel from now on, by handle.
+    DataTrackHandles(Vec<ForwardedDataTrack>),
     RequestFailed {
         request_id: u32,
         refused: RefusedRequest,
@@ -150,6 +158,15 @@ pub struct ReceivedTrack {
     pub codec: Option<String>,
 }
 
+/// A data track that comes to the client under a handle of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardedDataTrack {
+    pub handle: DataTrackHandle,
+    pub publisher: ParticipantSid,
+    pub publisher_identity: Identity,
+    pub track: DataTrackSid,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speaker {
     pub participant: ParticipantSid,
@@ -204,6 +221,8 @@ pub enum RefusedRequest {
     Mute { track: TrackSid, muted: bool },
     UpdateAudioTrack { track: TrackSid },
     UpdateVideoTrack { track: TrackSid },
+    PublishDataTrack(Box<crate::command::PublishDataTrack>),
+    UnpublishDataTrack { handle: DataTrackHandle },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +233,10 @@ pub enum RefusalReason {
     Queued,
     UnsupportedType,
     InvalidRequest,
+    /// Another data track of the participant has this handle.
+    DuplicateHandle,
+    /// Another data track of the participant has this name.
+    DuplicateName,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

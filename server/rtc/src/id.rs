@@ -1,6 +1,7 @@
 //! Identifiers. Each is a type of its own so that one can never be passed for another.
 
 use std::fmt;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 macro_rules! text_id {
@@ -62,6 +63,31 @@ text_id!(
     /// `TR_` and 12 characters: one publication of a track.
     TrackSid
 );
+
+text_id!(
+    /// `DTR_` and 12 characters: one publication of a data track.
+    DataTrackSid
+);
+
+/// Names a data track in the headers of its packets: chosen by the publisher on its way up, by the server on the way
+/// down to each subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DataTrackHandle(NonZeroU16);
+
+impl DataTrackHandle {
+    /// The handle with this number; `None` if it is not within 1 to 65535.
+    pub fn new(number: u32) -> Option<Self> {
+        u16::try_from(number)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .map(Self)
+    }
+
+    /// 1 to 65535.
+    pub fn get(self) -> u16 {
+        self.0.get()
+    }
+}
 
 /// One signalling connection (a WebSocket), numbered by the shell. A participant that resumes keeps its
 /// [`ParticipantSid`] and comes with a new connection.

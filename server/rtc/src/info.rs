@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{Identity, ParticipantSid, RoomName, RoomSid, TrackSid};
+use crate::id::{
+    DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RoomName, RoomSid, TrackSid,
+};
 
 /// A room as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,7 @@ pub struct ParticipantInfo {
     /// Codes of `ClientInfo.Capability`.
     pub capabilities: Vec<i32>,
     pub tracks: Vec<TrackInfo>,
+    pub data_tracks: Vec<DataTrackInfo>,
     /// Set once the state is [`ParticipantState::Disconnected`].
     pub disconnect_reason: Option<DisconnectReason>,
 }
@@ -234,4 +237,32 @@ pub struct TrackInfo {
     pub packet_trailer_features: Vec<i32>,
     /// Unix time in microseconds of the last change.
     pub version_us: u64,
+}
+
+/// A published data track as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataTrackInfo {
+    pub sid: DataTrackSid,
+    /// In the packets the publisher sends.
+    pub handle: DataTrackHandle,
+    pub name: String,
+    /// Code of `Encryption.Type`: how clients encrypt frames end to end.
+    pub encryption: i32,
+    pub frame_encoding: Option<NamedEncoding>,
+    pub schema: Option<DataTrackSchema>,
+}
+
+/// An encoding of frames or schemas, for applications to agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedEncoding {
+    /// Code of `WellKnownFrameEncoding` or `WellKnownSchemaEncoding`.
+    WellKnown(i32),
+    Custom(String),
+}
+
+/// Names the description of a data track's frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataTrackSchema {
+    pub name: String,
+    pub encoding: Option<NamedEncoding>,
 }

@@ -4,6 +4,9 @@ use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::convert::proto;
+use crate::convert::proto::data_track_frame_encoding::Value as FrameValue;
+use crate::convert::proto::data_track_schema_encoding::Value as SchemaValue;
+use crate::convert::proto::request_response::Reason;
 
 /// Limits on what clients say, in connect requests and in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,8 @@ impl Default for Limits {
 pub(crate) const MAX_SID_BYTES: usize = 64;
 /// Characters of a track's name, stream or client-side id.
 const MAX_TRACK_TEXT_CHARS: usize = 256;
+/// Characters of the name of an encoding that is not well known.
+const MAX_ENCODING_CHARS: usize = 32;
 /// Codecs of one track, and layers of one codec: 3 spatial layers of 3 qualities is the most that exists.
 const MAX_LAYERS: usize = 9;
 /// Features of one track; the protocol knows seven.
@@ -156,6 +161,37 @@ pub(crate) fn add_track_fault(track: &proto::AddTrackRequest) -> Option<&'static
         > MAX_FEATURES
     {
         return Some("the track has too many features");
+    }
+    None
+}
+
+/// What is out of bounds in an announced data track but its handle, in words for the application's developer.
+pub(crate) fn data_track_fault(
+    track: &proto::PublishDataTrackRequest,
+) -> Option<(Reason, &'static str)> {
+    let within = |text: &str, limit: usize| !text.is_empty() && text.chars().count() <= limit;
+    if !within(&track.name, MAX_TRACK_TEXT_CHARS) {
+        let message = "the data track's name must have 1 to 256 characters";
+        return Some((Reason::InvalidName, message));
+    }
+    let frame_encoding = track.frame_encoding.as_ref();
+    if let Some(FrameValue::Custom(name)) = frame_encoding.and_then(|e| e.value.as_ref())
+        && !within(name, MAX_ENCODING_CHARS)
+    {
+        let message = "the frame encoding's name must have 1 to 32 characters";
+        return Some((Reason::InvalidRequest, message));
+    }
+    let schema = track.schema.as_ref()?;
+    if !within(&schema.name, MAX_TRACK_TEXT_CHARS) {
+        let message = "the schema's name must have 1 to 256 characters";
+        return Some((Reason::InvalidRequest, message));
+    }
+    let schema_encoding = schema.encoding.as_ref();
+    if let Some(SchemaValue::Custom(name)) = schema_encoding.and_then(|e| e.value.as_ref())
+        && !within(name, MAX_ENCODING_CHARS)
+    {
+        let message = "the schema encoding's name must have 1 to 32 characters";
+        return Some((Reason::InvalidRequest, message));
     }
     None
 }

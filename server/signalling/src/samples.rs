@@ -36,6 +36,7 @@ pub(crate) fn participant() -> Arc<ParticipantInfo> {
         client_protocol: 2,
         capabilities: vec![1, 99],
         tracks: vec![track()],
+        data_tracks: vec![],
         disconnect_reason: None,
     })
 }

@@ -19,8 +19,6 @@ const MARGIN: f64 = 1.2;
 /// wide link: nothing below this is ever asked for, and a little more or less is not worth a probe.
 const LEAST_DESIRED: u64 = 3_000_000;
 const DESIRED_STEP: u64 = 1_000_000;
-/// With less than this even one picture would only get in the way of the sound, bits per second.
-const PICTURE_FLOOR: u64 = 60_000;
 /// Forward every temporal layer.
 const ALL_TEMPORAL: u8 = 7;
 
@@ -162,7 +160,7 @@ fn share_out(budget: u64, demands: &[TrackDemand]) -> Vec<Option<u8>> {
     for at in &order {
         let least = cost(&demands[*at], Some(0));
         // An estimate is only an estimate: the most important picture is not given up for a small lack.
-        let first = *at == order[0] && budget >= PICTURE_FLOOR;
+        let first = *at == order[0];
         if least <= left || first {
             left = left.saturating_sub(least);
             levels[*at] = Some(0);

@@ -3,6 +3,7 @@ pub mod allocator;
 pub mod bitrate;
 pub mod clock;
 pub mod codec;
+pub mod data_track;
 pub mod descriptor;
 pub mod forward;
 pub mod keyframes;

@@ -87,6 +87,10 @@ impl Room {
         let label = participant
             .transport(at.target)
             .and_then(|transport| transport.channel_label(data.id));
+        if label == Some(ChannelLabel::DataTrack) {
+            self.data_track_received(cx, at.participant, data.data);
+            return;
+        }
         let (Some(label @ (ChannelLabel::Reliable | ChannelLabel::Lossy)), true) =
             (label, participant.info.permission.can_publish_data)
         else {
@@ -218,7 +222,10 @@ impl Room {
 
 impl super::Participant {
     /// Where data for the participant goes: its primary connection, or the one that has the channel.
-    fn data_transport(&mut self, label: ChannelLabel) -> &mut crate::transport::Transport {
+    pub(super) fn data_transport(
+        &mut self,
+        label: ChannelLabel,
+    ) -> &mut crate::transport::Transport {
         let subscriber_ready = self
             .subscriber
             .as_ref()

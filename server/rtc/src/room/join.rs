@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::data_track::DataTrackState;
 use super::participant::{DataState, Deadlines, Downlink, Participant, Uplink};
 use super::{ParticipantKey, Room, TransportRef};
 use crate::command::{Join, PeerMode, Resume, SignalRequest, Target};
@@ -86,6 +87,7 @@ impl Room {
             client_protocol: join.client.client_protocol,
             capabilities: join.client.capabilities.clone(),
             tracks: Vec::new(),
+            data_tracks: Vec::new(),
             disconnect_reason: None,
         };
         let dual = join.peer_mode == PeerMode::Dual;
@@ -112,6 +114,7 @@ impl Room {
                 uplink: Uplink::default(),
                 downlink: Downlink::new(bandwidth),
                 data: DataState::default(),
+                data_tracks: DataTrackState::new(join.auto_subscribe_data_tracks),
                 deadlines: Deadlines {
                     connect: Some(now + cx.config.connect_timeout),
                     signal_lost: None,
@@ -172,6 +175,7 @@ impl Room {
         participant.downlink.requirement_open = false;
         tracing::info!(room = %self.name, participant = %participant.info.identity, "resumed");
 
+        let receives_data = participant.data_tracks.receives_any();
         let last_message_seq = participant.data.last_sequence;
         cx.send(Some(connection), Event::Resumed { last_message_seq });
         if std::mem::take(&mut participant.drop_on_resume) {
@@ -188,5 +192,9 @@ impl Room {
             .collect();
         cx.send(Some(connection), Event::Participants(everybody));
         cx.send(Some(connection), Event::Room(Box::new(room)));
+        // The last ones may have been lost with the old connection.
+        if receives_data {
+            self.tell_data_track_handles(cx, key);
+        }
     }
 }

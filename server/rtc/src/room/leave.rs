@@ -56,6 +56,7 @@ impl Room {
     ) {
         self.unpublish_all(cx, now, key);
         self.unsubscribe_all(key);
+        self.leave_data_tracks(cx, key);
         let Some(mut participant) = self.participants.remove(key) else {
             return;
         };
@@ -77,6 +78,7 @@ impl Room {
         let announced = participant.is_announced();
         let was_active = participant.info.state == ParticipantState::Active;
         participant.info.tracks.clear();
+        participant.info.data_tracks.clear();
         participant.info.state = ParticipantState::Disconnected;
         participant.info.disconnect_reason = Some(reason);
         participant.info.version += 1;

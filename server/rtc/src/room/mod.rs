@@ -2,11 +2,12 @@
 //!
 //! One file per concern; each adds methods to [`Room`]:
 //! [`join`] and [`leave`] (sessions), [`signal`] (messages), [`negotiate`] (offers and answers), [`publish`],
-//! [`subscribe`], [`forward`] (the packet path), [`feedback`] (bandwidth, key frames, demand), [`data`], [`admin`],
-//! [`tick`] (what happens by time).
+//! [`subscribe`], [`forward`] (the packet path), [`feedback`] (bandwidth, key frames, demand), [`data`],
+//! [`data_track`], [`admin`], [`tick`] (what happens by time).
 
 mod admin;
 mod data;
+mod data_track;
 mod feedback;
 mod forward;
 mod join;
@@ -35,6 +36,7 @@ use crate::info::{ParticipantInfo, ParticipantState, RoomConfig, RoomInfo};
 use crate::media::speakers::ActiveSpeakers;
 use crate::shard::Received;
 use data::DataLog;
+use data_track::DataTracks;
 use leave::Departed;
 use participant::Participant;
 use subscription::Subscription;
@@ -48,6 +50,8 @@ slotmap::new_key_type! {
     pub(crate) struct ParticipantKey;
     /// A track of a room.
     pub(crate) struct TrackKey;
+    /// A data track of a room.
+    pub(crate) struct DataTrackKey;
     /// A subscription of a room.
     pub(crate) struct SubscriptionKey;
 }
@@ -70,6 +74,7 @@ pub(crate) struct Room {
     participants: SlotMap<ParticipantKey, Participant>,
     identities: BTreeMap<Identity, ParticipantKey>,
     tracks: SlotMap<TrackKey, Track>,
+    data_tracks: DataTracks,
     subscriptions: SlotMap<SubscriptionKey, Subscription>,
     speakers: ActiveSpeakers,
     data_log: DataLog,
@@ -98,6 +103,7 @@ impl Room {
             participants: SlotMap::with_key(),
             identities: BTreeMap::new(),
             tracks: SlotMap::with_key(),
+            data_tracks: DataTracks::default(),
             subscriptions: SlotMap::with_key(),
             speakers: ActiveSpeakers::default(),
             data_log: DataLog::default(),
@@ -291,9 +297,11 @@ impl Room {
 
     /// Makes a new version of what others see of a participant, and sends it to those who may see it, itself included.
     fn publish_change(&mut self, cx: &mut Context, _now: Instant, key: ParticipantKey) {
+        let data_tracks = self.published_data_tracks(key);
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
+        participant.info.data_tracks = data_tracks;
         participant.info.tracks = participant
             .uplink
             .tracks

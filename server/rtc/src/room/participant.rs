@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use str0m::rtp::Ssrc;
 
+use super::data_track::DataTrackState;
 use super::{ParticipantKey, SubscriptionKey, TrackKey};
 use crate::command::{AddTrack, PeerMode, SubscriptionPermission, Target, TrackSettings};
 use crate::id::{ConnectionId, Identity, Mid, ParticipantSid, Rid, TrackSid};
@@ -33,6 +34,7 @@ pub(crate) struct Participant {
     pub(super) uplink: Uplink,
     pub(super) downlink: Downlink,
     pub(super) data: DataState,
+    pub(super) data_tracks: DataTrackState,
     pub(super) deadlines: Deadlines,
     pub(super) scorer: QualityScorer,
     /// NACKs counted so far, by section, layer, and whether it is incoming media.

@@ -329,6 +329,12 @@ impl Room {
             return;
         };
         let connection = participant.connection;
+        if !permission.can_publish_data {
+            self.revoke_data_tracks(cx, now, key);
+        }
+        let Some(participant) = self.participants.get_mut(key) else {
+            return;
+        };
         participant
             .uplink
             .pending

@@ -50,6 +50,11 @@ impl Room {
                     (info.width, info.height) = (width, height)
                 });
             }
+            SignalRequest::PublishDataTrack(wish) => self.publish_data_track(cx, now, key, *wish),
+            SignalRequest::UnpublishDataTrack { handle } => {
+                self.unpublish_data_track(cx, now, key, handle)
+            }
+            SignalRequest::DataSubscription(choices) => self.choose_data_tracks(cx, key, &choices),
             SignalRequest::RoundTrip { ms } => self.round_trip(key, ms),
             SignalRequest::Simulate(scenario) => self.simulate(cx, now, key, scenario),
             SignalRequest::Leave { reason } => self.remove(cx, now, key, reason, None),
@@ -193,7 +198,9 @@ impl Room {
                         .is_some_and(|track| track.info.sid == *sid)
                 })
         };
-        if !state.published.iter().all(|(_, sid)| known(sid)) {
+        if !state.published.iter().all(|(_, sid)| known(sid))
+            || !self.publishes_data_tracks(key, &state.published_data)
+        {
             self.remove(
                 cx,
                 now,
@@ -203,6 +210,7 @@ impl Room {
             );
             return;
         }
+        self.sync_data_tracks(cx, key, &state);
         if let Some((tracks, subscribe)) = state.subscription {
             self.choose(cx, now, key, &tracks, subscribe);
         }

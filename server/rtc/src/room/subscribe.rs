@@ -21,6 +21,7 @@ impl Room {
         for track in tracks {
             self.settle(cx, now, key, track);
         }
+        self.subscribe_to_data_tracks(cx, key);
     }
 
     /// Subscribes the others to what a participant publishes, and this one to what they publish.
@@ -44,6 +45,7 @@ impl Room {
                 self.offer_to(cx, now, other);
             }
         }
+        self.offer_data_tracks(cx, key);
         self.subscribe_to_all(cx, now, key);
     }
 
@@ -124,14 +126,19 @@ impl Room {
             && chosen.unwrap_or(subscriber.auto_subscribe)
             && publisher.info.state >= ParticipantState::Joined
             && !publisher.is_hidden()
-            && self.publisher_allows(key, track)
+            && self.publisher_allows(key, track.publisher, track.info.sid.as_str())
     }
 
-    fn publisher_allows(&self, key: ParticipantKey, track: &super::Track) -> bool {
-        let (Some(subscriber), Some(publisher)) = (
-            self.participants.get(key),
-            self.participants.get(track.publisher),
-        ) else {
+    /// Whether the publisher lets a participant have its track, or data track, of this sid.
+    pub(super) fn publisher_allows(
+        &self,
+        key: ParticipantKey,
+        publisher: ParticipantKey,
+        sid: &str,
+    ) -> bool {
+        let (Some(subscriber), Some(publisher)) =
+            (self.participants.get(key), self.participants.get(publisher))
+        else {
             return false;
         };
         let Some(rules) = &publisher.uplink.permission else {
@@ -147,7 +154,7 @@ impl Room {
                         .identity
                         .as_ref()
                         .is_some_and(|identity| identity == subscriber.identity());
-                named && (rule.all_tracks || rule.tracks.contains(&track.info.sid))
+                named && (rule.all_tracks || rule.tracks.iter().any(|track| track.as_str() == sid))
             })
     }
 
@@ -309,9 +316,8 @@ impl Room {
             .filter(|other| *other != key)
             .collect();
         let allowed = |room: &Self, other, track| {
-            room.tracks
-                .get(track)
-                .is_some_and(|t| room.publisher_allows(other, t))
+            let sid = room.tracks.get(track).map(|track| track.info.sid.as_str());
+            sid.is_some_and(|sid| room.publisher_allows(other, key, sid))
         };
         let mut before = Vec::new();
         for other in &others {
@@ -342,6 +348,7 @@ impl Room {
             }
             self.offer_to(cx, now, other);
         }
+        self.offer_data_tracks(cx, key);
     }
 
     /// A participant may no longer, or may again, subscribe.

@@ -36,6 +36,9 @@ impl Transport {
             let Some(stream) = api.stream_tx_by_mid(mid, None) else {
                 return;
             };
+            // The publisher paced its frames already. Holding them back to a rate that is only estimated would freeze the
+            // picture whenever the estimate is too low.
+            stream.set_unpaced(true);
             let mut write = RtpWrite::new(
                 packet.payload_type,
                 packet.sequence.into(),

@@ -24,6 +24,7 @@ pub struct Client {
     pub identity: Identity,
     pub permission: Permission,
     pub auto_subscribe: bool,
+    pub auto_subscribe_data_tracks: bool,
     pub address: SocketAddr,
     pub rtc: Rtc,
     pub events: Vec<Event>,
@@ -34,6 +35,8 @@ pub struct Client {
     pub sections: Vec<Section>,
     pub packets: Vec<Arc<RtpPacket>>,
     pub messages: Vec<String>,
+    /// Packets of data tracks.
+    pub data_packets: Vec<Vec<u8>>,
     pub published: BTreeMap<String, TrackSid>,
     pub connected: bool,
     pub commands: Vec<Command>,
@@ -72,6 +75,7 @@ impl Client {
             identity: identity.into(),
             permission: Permission::default(),
             auto_subscribe: true,
+            auto_subscribe_data_tracks: false,
             address,
             rtc,
             events: Vec::new(),
@@ -81,6 +85,7 @@ impl Client {
             sections: Vec::new(),
             packets: Vec::new(),
             messages: Vec::new(),
+            data_packets: Vec::new(),
             published: BTreeMap::new(),
             connected: false,
             commands: Vec::new(),
@@ -117,6 +122,7 @@ impl Client {
             },
             peer_mode: PeerMode::Single,
             auto_subscribe: self.auto_subscribe,
+            auto_subscribe_data_tracks: self.auto_subscribe_data_tracks,
             adaptive_stream: false,
             full_ice: false,
             offer: None,
@@ -208,12 +214,16 @@ impl Client {
     }
 
     pub fn send_data(&mut self, channel: &str, message: &str) {
+        self.send_bytes(channel, message.as_bytes());
+    }
+
+    pub fn send_bytes(&mut self, channel: &str, message: &[u8]) {
         let id = self.channels[channel];
         let written = self
             .rtc
             .channel(id)
             .expect("open")
-            .write(true, message.as_bytes())
+            .write(true, message)
             .expect("alive");
         assert!(written, "the channel takes the message");
     }
@@ -337,12 +347,14 @@ impl Client {
                 label: "_reliable".into(),
                 ..Default::default()
             });
-            api.add_channel_with_config(ChannelConfig {
-                label: "_lossy".into(),
-                ordered: false,
-                reliability: Reliability::MaxRetransmits { retransmits: 0 },
-                ..Default::default()
-            });
+            for label in ["_lossy", "_data_track"] {
+                api.add_channel_with_config(ChannelConfig {
+                    label: label.into(),
+                    ordered: false,
+                    reliability: Reliability::MaxRetransmits { retransmits: 0 },
+                    ..Default::default()
+                });
+            }
         });
     }
 
@@ -489,6 +501,9 @@ impl Client {
             RtcEvent::RtpPacket(packet) => self.packets.push(Arc::new(packet)),
             RtcEvent::ChannelOpen(id, label) => {
                 self.channels.insert(label, id);
+            }
+            RtcEvent::ChannelData(data) if self.channels.get("_data_track") == Some(&data.id) => {
+                self.data_packets.push(data.data);
             }
             RtcEvent::ChannelData(data) => self
                 .messages

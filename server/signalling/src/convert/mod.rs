@@ -3,6 +3,7 @@
 //! [`proto`] is the generated crate under a short name, so that both sides can be told apart at a glance.
 
 mod codes;
+mod data_track;
 mod participant;
 mod room;
 mod sync;
@@ -11,6 +12,10 @@ mod track;
 pub use codes::{
     connection_quality, disconnect_reason, disconnect_reason_from, source, source_from,
     video_quality, video_quality_from,
+};
+pub use data_track::{
+    data_subscription_from, data_track_handles, data_track_info, publish_data_track,
+    publish_data_track_from,
 };
 pub use livekit_protocol as proto;
 pub use participant::{participant_info, permission, permission_from, update_metadata_from};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tradewind_rtc::{ParticipantInfo, ParticipantState, Permission, UpdateMetadata};
 
 use super::room::{milliseconds, seconds};
-use super::{disconnect_reason, proto, source, source_from, track_info};
+use super::{data_track_info, disconnect_reason, proto, source, source_from, track_info};
 
 /// A participant as others see it.
 pub fn participant_info(participant: &ParticipantInfo) -> proto::ParticipantInfo {
@@ -14,6 +14,11 @@ pub fn participant_info(participant: &ParticipantInfo) -> proto::ParticipantInfo
         identity: participant.identity.to_string(),
         state: state(participant.state) as i32,
         tracks: participant.tracks.iter().map(track_info).collect(),
+        data_tracks: participant
+            .data_tracks
+            .iter()
+            .map(data_track_info)
+            .collect(),
         metadata: participant.metadata.clone(),
         joined_at: seconds(participant.joined_at_ms),
         joined_at_ms: milliseconds(participant.joined_at_ms),

@@ -4,7 +4,7 @@ use tradewind_rtc::{
     ChannelState, PeerMode, SubscriptionPermission, SyncState, Target, TrackPermission, TrackSid,
 };
 
-use super::proto;
+use super::{data_subscription_from, proto};
 
 /// Which peer connection a message is about. With a single one the code says nothing.
 pub fn target_from(code: i32, peer_mode: PeerMode) -> Target {
@@ -74,6 +74,15 @@ pub fn sync_state_from(state: proto::SyncState, peer_mode: PeerMode) -> SyncStat
             .into_iter()
             .map(received)
             .collect(),
+        published_data: state
+            .publish_data_tracks
+            .into_iter()
+            .map(|published| published.info.unwrap_or_default().sid.into())
+            .collect(),
+        data_subscription: state
+            .data_subscription
+            .map(data_subscription_from)
+            .unwrap_or_default(),
     }
 }
 

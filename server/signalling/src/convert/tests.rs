@@ -1,6 +1,7 @@
 use tradewind_rtc::{
-    DisconnectReason, ParticipantInfo, ParticipantState, Permission, RoomConfig, RoomInfo,
-    TrackCodec, TrackInfo, TrackKind, TrackSource, VideoLayer, VideoQuality,
+    DataTrackHandle, DataTrackInfo, DataTrackSchema, DisconnectReason, NamedEncoding,
+    ParticipantInfo, ParticipantState, Permission, RoomConfig, RoomInfo, TrackCodec, TrackInfo,
+    TrackKind, TrackSource, VideoLayer, VideoQuality,
 };
 
 use super::*;
@@ -47,6 +48,20 @@ fn camera() -> TrackInfo {
         backup_codec_policy: 2,
         packet_trailer_features: vec![1],
         version_us: 1_800_000_000_000_001,
+    }
+}
+
+fn joint() -> DataTrackInfo {
+    DataTrackInfo {
+        sid: "DTR_joint0000001".into(),
+        handle: DataTrackHandle::new(7).unwrap(),
+        name: "joint.3".into(),
+        encryption: 1,
+        frame_encoding: Some(NamedEncoding::Custom("packed".into())),
+        schema: Some(DataTrackSchema {
+            name: "joint".into(),
+            encoding: Some(NamedEncoding::WellKnown(99)),
+        }),
     }
 }
 
@@ -109,6 +124,7 @@ fn a_participant_is_shown_with_its_tracks_and_why_it_left() {
         client_protocol: 2,
         capabilities: vec![1],
         tracks: vec![camera()],
+        data_tracks: vec![joint()],
         disconnect_reason: Some(DisconnectReason::RoomDeleted),
     });
     assert_eq!(info.state(), proto::participant_info::State::Disconnected);
@@ -127,6 +143,7 @@ fn a_participant_is_shown_with_its_tracks_and_why_it_left() {
     assert_eq!(info.attributes["locale"], "ja");
     assert_eq!(info.kind, proto::participant_info::Kind::Agent as i32);
     assert_eq!(info.tracks, vec![track_info(&camera())]);
+    assert_eq!(info.data_tracks, vec![data_track_info(&joint())]);
 }
 
 #[test]
@@ -231,4 +248,40 @@ fn empty_name_and_metadata_mean_unchanged() {
         (5, None, None)
     );
     assert_eq!(update.attributes["gone"], "");
+}
+
+#[test]
+fn an_announced_data_track_survives_the_way_there_and_back() {
+    use proto::data_track_frame_encoding::Value as FrameValue;
+    use proto::data_track_schema_encoding::Value as SchemaValue;
+    let sensor = proto::PublishDataTrackRequest {
+        pub_handle: 65_535,
+        name: "sensor".into(),
+        encryption: 99,
+        frame_encoding: Some(proto::DataTrackFrameEncoding {
+            value: Some(FrameValue::WellKnown(7)),
+        }),
+        schema: Some(proto::DataTrackSchemaId {
+            name: "celsius".into(),
+            encoding: Some(proto::DataTrackSchemaEncoding {
+                value: Some(SchemaValue::Custom("own".into())),
+            }),
+        }),
+    };
+    let announced = publish_data_track_from(sensor.clone()).unwrap();
+    assert_eq!(publish_data_track(&announced), sensor);
+    let bare = proto::PublishDataTrackRequest {
+        frame_encoding: None,
+        schema: None,
+        ..sensor
+    };
+    let announced = publish_data_track_from(bare.clone()).unwrap();
+    assert_eq!(publish_data_track(&announced), bare);
+    for pub_handle in [0, 65_536] {
+        let nowhere = proto::PublishDataTrackRequest {
+            pub_handle,
+            ..bare.clone()
+        };
+        assert_eq!(publish_data_track_from(nowhere), None);
+    }
 }

@@ -11,6 +11,7 @@ use crate::convert::proto::ClientInfo;
 pub(super) fn read(query: &str) -> Result<Request, ConnectError> {
     let mut info = ClientInfo::default();
     let mut auto_subscribe = true;
+    let mut auto_subscribe_data_tracks = false;
     let mut adaptive_stream = false;
     let mut disable_ice_lite = false;
     let mut attributes = BTreeMap::new();
@@ -19,6 +20,7 @@ pub(super) fn read(query: &str) -> Result<Request, ConnectError> {
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "auto_subscribe" => auto_subscribe = flag(&value),
+            "auto_subscribe_data_track" => auto_subscribe_data_tracks = flag(&value),
             "adaptive_stream" => adaptive_stream = flag(&value),
             "disable_ice_lite" => disable_ice_lite = flag(&value),
             "attributes" => attributes = read_attributes(&value)?,
@@ -41,6 +43,7 @@ pub(super) fn read(query: &str) -> Result<Request, ConnectError> {
         browser_version,
         peer_mode: PeerMode::Dual,
         auto_subscribe,
+        auto_subscribe_data_tracks,
         adaptive_stream,
         disable_ice_lite,
         metadata: String::new(),

@@ -133,7 +133,7 @@ fn a_bare_query_joins_with_two_connections_and_subscribes_to_everything() {
 #[test]
 fn a_browser_says_who_it_is_in_its_query() {
     let connect = v0(
-        "sdk=js&version=2.23.0&protocol=17&client_protocol=2&browser=Firefox&browser_version=140.0&os=Linux\
+        "sdk=js&auto_subscribe_data_track=1&version=2.23.0&protocol=17&client_protocol=2&browser=Firefox&browser_version=140.0&os=Linux\
          &auto_subscribe=0&adaptive_stream=1&capabilities=CAP_PACKET_TRAILER,cap_new,2&brand_new=1",
     );
     assert_eq!(connect.as_ref().unwrap().settings.browser_version, "140.0");
@@ -151,6 +151,7 @@ fn a_browser_says_who_it_is_in_its_query() {
         }
     );
     assert_eq!((join.auto_subscribe, join.adaptive_stream), (false, true));
+    assert!(join.auto_subscribe_data_tracks);
     assert!(join.full_ice, "Firefox needs a full ICE agent");
 }
 
@@ -297,6 +298,7 @@ fn what_the_python_sdk_really_sends_is_read() {
         (join.auto_subscribe, join.peer_mode),
         (true, PeerMode::Single)
     );
+    assert!(!join.auto_subscribe_data_tracks, "it chooses one by one");
     let sdp = join.offer.unwrap().sdp;
     let sections = |kind: &str| sdp.matches(&format!("\r\nm={kind} ")).count();
     assert_eq!(["audio", "video", "application"].map(sections), [3, 3, 1]);

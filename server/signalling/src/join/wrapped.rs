@@ -62,6 +62,7 @@ fn read_request(join: JoinRequest, limits: &Limits) -> Result<Request, ConnectEr
         browser_version,
         peer_mode: PeerMode::Single,
         auto_subscribe: settings.auto_subscribe,
+        auto_subscribe_data_tracks: settings.auto_subscribe_data_track.unwrap_or(false),
         adaptive_stream: settings.adaptive_stream,
         disable_ice_lite: settings.disable_ice_lite,
         metadata: join.metadata,

@@ -1,7 +1,8 @@
 //! Messages of the client.
 
 use tradewind_rtc::{
-    Scenario, SessionDescription, SignalRequest, TrackSettings, TrackSid, VideoQuality,
+    DataTrackHandle, DataTrackSid, Scenario, SessionDescription, SignalRequest, TrackSettings,
+    TrackSid, VideoQuality,
 };
 
 use super::{Incoming, Response, Session, SignalError, candidate};
@@ -9,13 +10,13 @@ use crate::convert::proto::request_response::{Reason, Request as Refused};
 use crate::convert::proto::signal_request::Message as Request;
 use crate::convert::proto::simulate_scenario::Scenario as ScenarioCode;
 use crate::convert::{
-    add_track_from, disconnect_reason_from, proto, sids, subscription_from,
-    subscription_permission_from, sync_state_from, target_from, update_metadata_from,
-    video_quality_from,
+    add_track_from, data_subscription_from, disconnect_reason_from, proto, publish_data_track_from,
+    sids, subscription_from, subscription_permission_from, sync_state_from, target_from,
+    update_metadata_from, video_quality_from,
 };
-use crate::limits::{MAX_FEATURES, MAX_SID_BYTES, add_track_fault};
+use crate::limits::{MAX_FEATURES, MAX_SID_BYTES, add_track_fault, data_track_fault};
 
-const NO_DATA_TRACKS: &str = "data tracks are not supported by this server";
+const BAD_HANDLE: &str = "a data track's handle is a number from 1 to 65535";
 const NO_DATA_BLOBS: &str = "data blobs are not supported by this server";
 
 impl Session {
@@ -31,23 +32,21 @@ impl Session {
             }
             Request::PingReq(ping) => return Ok(self.pong(ping, now_unix_ms)),
             Request::AddTrack(track) => return self.add_track(track),
-            Request::PublishDataTrackRequest(track) => {
-                let refused = Some(Refused::PublishDataTrack(track));
-                return Ok(vec![self.refuse(
-                    0,
-                    Reason::NotAllowed,
-                    NO_DATA_TRACKS,
-                    refused,
-                )]);
-            }
+            Request::PublishDataTrackRequest(track) => return Ok(self.publish_data_track(track)),
             Request::UnpublishDataTrackRequest(track) => {
-                let refused = Some(Refused::UnpublishDataTrack(track));
-                return Ok(vec![self.refuse(
-                    0,
-                    Reason::NotFound,
-                    NO_DATA_TRACKS,
-                    refused,
-                )]);
+                match DataTrackHandle::new(track.pub_handle) {
+                    Some(handle) => SignalRequest::UnpublishDataTrack { handle },
+                    None => {
+                        let refused = Some(Refused::UnpublishDataTrack(track));
+                        let reason = Reason::InvalidHandle;
+                        return Ok(vec![self.refuse(0, reason, BAD_HANDLE, refused)]);
+                    }
+                }
+            }
+            Request::UpdateDataSubscription(update) => {
+                let choices = data_subscription_from(update);
+                check_data_sids(choices.iter().map(|(sid, _)| sid))?;
+                SignalRequest::DataSubscription(choices)
             }
             Request::StoreDataBlobRequest(blob) => {
                 let id = blob.request_id;
@@ -67,8 +66,8 @@ impl Session {
                     None,
                 )]);
             }
-            // Superseded by update_video_track; and there are no data tracks to subscribe to. Nobody waits for a reply.
-            Request::UpdateLayers(_) | Request::UpdateDataSubscription(_) => return Ok(Vec::new()),
+            // Superseded by update_video_track. Nobody waits for a reply.
+            Request::UpdateLayers(_) => return Ok(Vec::new()),
             Request::Simulate(simulate) => match simulate.scenario {
                 Some(scenario) => SignalRequest::Simulate(read_scenario(scenario)),
                 None => return Ok(Vec::new()),
@@ -102,6 +101,8 @@ impl Session {
                         .as_ref()
                         .map_or(&[], |(tracks, _)| tracks),
                 )?;
+                let chosen = state.data_subscription.iter().map(|(sid, _)| sid);
+                check_data_sids(state.published_data.iter().chain(chosen))?;
                 SignalRequest::SyncState(Box::new(state))
             }
             Request::UpdateMetadata(update) => {
@@ -156,6 +157,20 @@ impl Session {
         Ok(vec![Incoming::Request(SignalRequest::AddTrack(Box::new(
             announced,
         )))])
+    }
+
+    /// As with other tracks, what is out of bounds is told and costs nobody the connection.
+    fn publish_data_track(&self, track: proto::PublishDataTrackRequest) -> Vec<Incoming> {
+        if let Some((reason, fault)) = data_track_fault(&track) {
+            let refused = Some(Refused::PublishDataTrack(track));
+            return vec![self.refuse(0, reason, fault, refused)];
+        }
+        let Some(announced) = publish_data_track_from(track.clone()) else {
+            let refused = Some(Refused::PublishDataTrack(track));
+            return vec![self.refuse(0, Reason::InvalidHandle, BAD_HANDLE, refused)];
+        };
+        let request = SignalRequest::PublishDataTrack(Box::new(announced));
+        vec![Incoming::Request(request)]
     }
 
     fn trickle(&self, trickle: &proto::TrickleRequest) -> Result<SignalRequest, SignalError> {
@@ -245,6 +260,15 @@ fn sid(text: String) -> Result<TrackSid, SignalError> {
 
 fn check_sids(sids: &[TrackSid]) -> Result<(), SignalError> {
     if sids.iter().any(|sid| sid.as_str().len() > MAX_SID_BYTES) {
+        return Err(SignalError::SidTooLong);
+    }
+    Ok(())
+}
+
+fn check_data_sids<'a>(
+    mut sids: impl Iterator<Item = &'a DataTrackSid>,
+) -> Result<(), SignalError> {
+    if sids.any(|sid| sid.as_str().len() > MAX_SID_BYTES) {
         return Err(SignalError::SidTooLong);
     }
     Ok(())

@@ -11,8 +11,8 @@ use tradewind_rtc::{
 use super::{Response, Session};
 use crate::convert::proto::request_response::{Reason, Request as Refused};
 use crate::convert::{
-    add_track, connection_quality, disconnect_reason, participant_info, proto, room_info,
-    track_info, video_quality,
+    add_track, connection_quality, data_track_handles, data_track_info, disconnect_reason,
+    participant_info, proto, publish_data_track, room_info, track_info, video_quality,
 };
 use crate::sdp;
 
@@ -71,6 +71,17 @@ impl Session {
                     num_audios: audios,
                     num_videos: videos,
                 })
+            }
+            Event::DataTrackPublished(track) => {
+                let info = Some(data_track_info(&track));
+                Response::PublishDataTrackResponse(proto::PublishDataTrackResponse { info })
+            }
+            Event::DataTrackUnpublished(track) => {
+                let info = Some(data_track_info(&track));
+                Response::UnpublishDataTrackResponse(proto::UnpublishDataTrackResponse { info })
+            }
+            Event::DataTrackHandles(tracks) => {
+                Response::DataTrackSubscriberHandles(data_track_handles(&tracks))
             }
             // Queued is no error, and older clients take every reason for one.
             Event::RequestFailed {
@@ -228,6 +239,8 @@ fn refusal_reason(reason: RefusalReason) -> Reason {
         RefusalReason::Queued => Reason::Queued,
         RefusalReason::UnsupportedType => Reason::UnsupportedType,
         RefusalReason::InvalidRequest => Reason::InvalidRequest,
+        RefusalReason::DuplicateHandle => Reason::DuplicateHandle,
+        RefusalReason::DuplicateName => Reason::DuplicateName,
     }
 }
 
@@ -249,6 +262,14 @@ fn refused_request(refused: RefusedRequest) -> Refused {
             Refused::UpdateVideoTrack(proto::UpdateLocalVideoTrack {
                 track_sid: track.to_string(),
                 ..proto::UpdateLocalVideoTrack::default()
+            })
+        }
+        RefusedRequest::PublishDataTrack(track) => {
+            Refused::PublishDataTrack(publish_data_track(&track))
+        }
+        RefusedRequest::UnpublishDataTrack { handle } => {
+            Refused::UnpublishDataTrack(proto::UnpublishDataTrackRequest {
+                pub_handle: u32::from(handle.get()),
             })
         }
     }

@@ -39,6 +39,7 @@ pub(crate) fn participant(sid: &str, role: &str, name: &str) -> Arc<ParticipantI
         client_protocol: 0,
         capabilities: Vec::new(),
         tracks: Vec::new(),
+        data_tracks: Vec::new(),
         disconnect_reason: None,
     })
 }

@@ -164,24 +164,6 @@ fn a_track_out_of_bounds_is_refused_and_the_connection_lives_on() {
 
 #[test]
 fn what_the_server_does_not_offer_is_refused_where_clients_wait() {
-    let track = proto::PublishDataTrackRequest {
-        pub_handle: 3,
-        ..Default::default()
-    };
-    let response = refusal(Request::PublishDataTrackRequest(track.clone()));
-    assert_eq!(
-        response.reason(),
-        proto::request_response::Reason::NotAllowed
-    );
-    assert_eq!(
-        response.request,
-        Some(proto::request_response::Request::PublishDataTrack(track))
-    );
-
-    let track = proto::UnpublishDataTrackRequest { pub_handle: 3 };
-    let response = refusal(Request::UnpublishDataTrackRequest(track));
-    assert_eq!(response.reason(), proto::request_response::Reason::NotFound);
-
     let store = proto::StoreDataBlobRequest {
         request_id: 8,
         ..Default::default()
@@ -203,13 +185,88 @@ fn what_the_server_does_not_offer_is_refused_where_clients_wait() {
     }
 }
 
+fn data_subscription(sid: &str) -> proto::UpdateDataSubscription {
+    let update = proto::update_data_subscription::Update {
+        track_sid: sid.into(),
+        subscribe: true,
+        ..Default::default()
+    };
+    proto::UpdateDataSubscription {
+        updates: vec![update],
+    }
+}
+
+#[test]
+fn data_tracks_are_announced_chosen_and_ended() {
+    let track = proto::PublishDataTrackRequest {
+        pub_handle: 3,
+        name: "sensor".into(),
+        ..Default::default()
+    };
+    let announced = request(Request::PublishDataTrackRequest(track));
+    assert!(matches!(announced, SignalRequest::PublishDataTrack(t) if t.name == "sensor"));
+    let track = proto::UnpublishDataTrackRequest { pub_handle: 3 };
+    let ended = request(Request::UnpublishDataTrackRequest(track));
+    assert!(matches!(ended, SignalRequest::UnpublishDataTrack { handle } if handle.get() == 3));
+    let chosen = request(Request::UpdateDataSubscription(data_subscription("DTR_1")));
+    assert!(matches!(chosen, SignalRequest::DataSubscription(c) if c == [("DTR_1".into(), true)]));
+    let endless = Request::UpdateDataSubscription(data_subscription(&"x".repeat(65)));
+    let error = receive(&mut dual(17), endless).unwrap_err();
+    assert_eq!(error, SignalError::SidTooLong);
+}
+
+#[test]
+fn a_data_track_out_of_bounds_is_refused_with_its_reason() {
+    use proto::data_track_frame_encoding::Value as FrameValue;
+    use proto::request_response::Reason;
+    let sound = proto::PublishDataTrackRequest {
+        pub_handle: 3,
+        name: "é".repeat(256),
+        ..Default::default()
+    };
+    request(Request::PublishDataTrackRequest(sound.clone()));
+    let renamed = |name: String| proto::PublishDataTrackRequest {
+        name,
+        ..sound.clone()
+    };
+    let renumbered = |pub_handle| proto::PublishDataTrackRequest {
+        pub_handle,
+        ..sound.clone()
+    };
+    let encoded = proto::PublishDataTrackRequest {
+        frame_encoding: Some(proto::DataTrackFrameEncoding {
+            value: Some(FrameValue::Custom("x".repeat(33))),
+        }),
+        ..sound.clone()
+    };
+    let unnamed_schema = proto::PublishDataTrackRequest {
+        schema: Some(proto::DataTrackSchemaId::default()),
+        ..sound.clone()
+    };
+    for (track, reason) in [
+        (renamed(String::new()), Reason::InvalidName),
+        (renamed("x".repeat(257)), Reason::InvalidName),
+        (renumbered(0), Reason::InvalidHandle),
+        (renumbered(65_536), Reason::InvalidHandle),
+        (encoded, Reason::InvalidRequest),
+        (unnamed_schema, Reason::InvalidRequest),
+    ] {
+        let response = refusal(Request::PublishDataTrackRequest(track.clone()));
+        assert_eq!(response.reason(), reason);
+        let echoed = proto::request_response::Request::PublishDataTrack(track);
+        assert_eq!(response.request, Some(echoed));
+    }
+    let nowhere = proto::UnpublishDataTrackRequest { pub_handle: 0 };
+    let response = refusal(Request::UnpublishDataTrackRequest(nowhere));
+    assert_eq!(response.reason(), Reason::InvalidHandle);
+}
+
 #[test]
 #[expect(deprecated)]
 fn what_nobody_waits_for_is_ignored() {
     let mut session = dual(17);
     for ignored in [
         Request::UpdateLayers(proto::UpdateVideoLayers::default()),
-        Request::UpdateDataSubscription(proto::UpdateDataSubscription::default()),
         Request::Simulate(proto::SimulateScenario::default()),
     ] {
         assert!(receive(&mut session, ignored).unwrap().is_empty());
@@ -325,6 +382,13 @@ fn a_resuming_client_tells_its_picture_of_the_session() {
             publisher_sid: "PA_2".into(),
             last_seq: 12,
         }],
+        publish_data_tracks: vec![proto::PublishDataTrackResponse {
+            info: Some(proto::DataTrackInfo {
+                sid: "DTR_1".into(),
+                ..Default::default()
+            }),
+        }],
+        data_subscription: Some(data_subscription("DTR_2")),
         ..Default::default()
     }));
     let SignalRequest::SyncState(state) = state else {
@@ -340,6 +404,8 @@ fn a_resuming_client_tells_its_picture_of_the_session() {
     };
     assert_eq!(state.channels, [kept]);
     assert_eq!(state.received, [("PA_2".into(), 12)]);
+    assert_eq!(state.published_data, ["DTR_1".into()]);
+    assert_eq!(state.data_subscription, [("DTR_2".into(), true)]);
 }
 
 #[test]

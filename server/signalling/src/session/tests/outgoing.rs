@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use tradewind_rtc::{
-    AddTrack, ConnectionQuality, Description, DisconnectReason, ForwardedTrack, JoinRefusal,
-    Joined, LeaveAction, ParticipantInfo, ParticipantState, Permission, QualityReport,
-    RefusalReason, RefusedRequest, RoomConfig, RoomInfo, Section, SessionDescription, Speaker,
-    StreamState, SubscribedCodec, SubscriptionError, Target, TrackKind, UpdateMetadata,
-    VideoQuality,
+    AddTrack, ConnectionQuality, DataTrackHandle, DataTrackInfo, Description, DisconnectReason,
+    ForwardedDataTrack, ForwardedTrack, JoinRefusal, Joined, LeaveAction, ParticipantInfo,
+    ParticipantState, Permission, PublishDataTrack, QualityReport, RefusalReason, RefusedRequest,
+    RoomConfig, RoomInfo, Section, SessionDescription, Speaker, StreamState, SubscribedCodec,
+    SubscriptionError, Target, TrackKind, UpdateMetadata, VideoQuality,
 };
 
 use super::*;
@@ -47,6 +47,7 @@ fn participant(sid: &str, state: ParticipantState) -> Arc<ParticipantInfo> {
         client_protocol: 0,
         capabilities: vec![],
         tracks: vec![],
+        data_tracks: vec![],
         disconnect_reason: None,
     })
 }
@@ -578,4 +579,78 @@ fn codes_newer_than_our_types_reach_json_clients_in_binary() {
         panic!()
     };
     assert_eq!(update.participants[0].capabilities, [99]);
+}
+
+#[test]
+fn data_tracks_are_told_in_both_forms() {
+    use proto::request_response::{Reason, Request as Refused};
+    let handle = DataTrackHandle::new(9).unwrap();
+    let track = Box::new(DataTrackInfo {
+        sid: "DTR_1".into(),
+        handle,
+        name: "sensor".into(),
+        encryption: 0,
+        frame_encoding: None,
+        schema: None,
+    });
+    let forwarded = ForwardedDataTrack {
+        handle,
+        publisher: "PA_2".into(),
+        publisher_identity: "robot".into(),
+        track: "DTR_1".into(),
+    };
+    let refused = RefusedRequest::PublishDataTrack(Box::new(PublishDataTrack {
+        handle,
+        name: "sensor".into(),
+        encryption: 0,
+        frame_encoding: None,
+        schema: None,
+    }));
+    for text in [false, true] {
+        let mut session = dual(17);
+        session.text = text;
+        match sent(&mut session, Event::DataTrackPublished(track.clone())) {
+            Response::PublishDataTrackResponse(response) => {
+                assert_eq!(response.info, Some(crate::convert::data_track_info(&track)));
+            }
+            other => panic!("{other:?}"),
+        }
+        match sent(&mut session, Event::DataTrackUnpublished(track.clone())) {
+            Response::UnpublishDataTrackResponse(response) => {
+                assert_eq!(response.info.unwrap().pub_handle, 9);
+            }
+            other => panic!("{other:?}"),
+        }
+        let event = Event::DataTrackHandles(vec![forwarded.clone()]);
+        match sent(&mut session, event) {
+            Response::DataTrackSubscriberHandles(handles) => {
+                let track = &handles.sub_handles[&9];
+                assert_eq!(track.publisher_identity, "robot");
+                assert_eq!(track.publisher_sid, "PA_2");
+                assert_eq!(track.track_sid, "DTR_1");
+            }
+            other => panic!("{other:?}"),
+        }
+        for (reason, code) in [
+            (RefusalReason::DuplicateName, Reason::DuplicateName),
+            (RefusalReason::DuplicateHandle, Reason::DuplicateHandle),
+        ] {
+            let event = Event::RequestFailed {
+                request_id: 0,
+                refused: refused.clone(),
+                reason,
+                message: String::new(),
+            };
+            match sent(&mut session, event) {
+                Response::RequestResponse(response) => {
+                    assert_eq!(response.reason(), code);
+                    let Some(Refused::PublishDataTrack(echo)) = response.request else {
+                        panic!("{response:?}");
+                    };
+                    assert_eq!((echo.pub_handle, echo.name.as_str()), (9, "sensor"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

@@ -90,7 +90,7 @@ http:
 rtc:
   udp_port: ${await freeUdpPort()}
   tcp_port: ${tcp}
-  advertise: ["127.0.0.1"]
+  advertise: ["${process.env.TRADEWIND_TEST_ADDRESS ?? '127.0.0.1'}"]
   shards: 1
 keys:
   ${KEY}: "${SECRET}"

@@ -152,6 +152,10 @@ fn banner(settings: &Settings) -> String {
             "  Start here        {base}/\n  Shopper page      {base}/call\n  Agent desk        {base}/desk\n"
         );
     }
+    let media = settings.rtc.advertised().unwrap_or_default();
+    if media.iter().all(|address| address.is_loopback()) {
+        text += "  Firefox           sends no media to loopback: see \"Run it\" in README.md\n";
+    }
     text += &format!(
         "  Health            http://{metrics}/readyz\n  Metrics           http://{metrics}/metrics\n\n"
     );

@@ -252,7 +252,13 @@ impl Signalling {
             Version::V0 => connect_v0(query, &claims, connection, &self.limits)?,
             Version::V1 => connect_v1(query, &claims, connection, &self.limits)?,
         };
-        Ok((claims, connect))
+        let user_agent = headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        Ok((
+            claims,
+            connect.recognise_browser(user_agent.unwrap_or_default()),
+        ))
     }
 
     /// Asks the room, and waits for its first word.

@@ -2,6 +2,7 @@
 
 mod client;
 mod query;
+mod user_agent;
 mod wrapped;
 
 use std::collections::BTreeMap;
@@ -185,8 +186,7 @@ impl Request {
             permission,
             kind: claims.kind,
             kind_details: claims.kind_details.clone(),
-            // Firefox does not connect to an ICE-lite peer reliably.
-            full_ice: self.disable_ice_lite || self.client.browser == "firefox",
+            full_ice: self.disable_ice_lite || user_agent::needs_full_ice(&self.client),
             client: self.client,
             peer_mode: self.peer_mode,
             auto_subscribe: self.auto_subscribe,

@@ -120,7 +120,8 @@ impl Room {
             encoding.meter.add(now, packet.payload.len());
         }
         let clock_rate = params.spec().clock_rate.get();
-        let captured = match source.clocks.offset(route.encoding as u8) {
+        let timestamp_offset = source.clocks.offset(route.encoding as u8);
+        let captured = match timestamp_offset {
             Some(offset) => participant.uplink.clock.capture_time(
                 track.info.sid.as_str(),
                 packet.header.timestamp.wrapping_add(offset),
@@ -133,6 +134,7 @@ impl Room {
         let codec_changed = source.codec != known_codec;
         let mut incoming = Incoming {
             captured,
+            timestamp_offset,
             info,
             descriptor: None,
             params,
@@ -195,7 +197,6 @@ impl Room {
         };
         let outgoing_type = map.outgoing?;
 
-        let source = self.tracks.get(route.track)?.sources.get(route.source)?;
         let out = subscription.forwarder.push(&SourcePacket {
             encoding: route.encoding as u8,
             sequence: *packet.seq_no,
@@ -205,7 +206,7 @@ impl Room {
             payload: &packet.payload,
             info: incoming.info,
             descriptor: incoming.descriptor.as_ref(),
-            timestamp_offset: source.clocks.offset(route.encoding as u8),
+            timestamp_offset: incoming.timestamp_offset,
         });
         let wants = subscription.forwarder.wants_key_frame().map(usize::from);
         let Some(out) = out else {
@@ -309,6 +310,8 @@ impl Room {
 /// What forwarding knows of a packet beside its header.
 struct Incoming {
     captured: Instant,
+    /// What ties the layer's timestamps to those of the lowest.
+    timestamp_offset: Option<u32>,
     info: PayloadInfo,
     descriptor: Option<FrameDescriptor>,
     params: PayloadParams,

@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::id::Mid;
 use crate::info::TrackKind;
 
-/// Candidates a client may trickle; browsers send a dozen.
-const MAX_REMOTE_CANDIDATES: u32 = 200;
+/// Candidates a client may trickle; some send each of theirs once for every section.
+const MAX_REMOTE_CANDIDATES: u32 = 100;
 
 #[derive(Default)]
 pub(super) struct Negotiation {
@@ -133,7 +133,8 @@ impl Transport {
 
     /// Takes a trickled candidate. Those we cannot use (mDNS names, relayed TCP) are ignored, as ICE does.
     pub(crate) fn add_remote_candidate(&mut self, cx: &mut Context, candidate: &str) {
-        if self.negotiation.remote_candidates >= MAX_REMOTE_CANDIDATES {
+        // An ICE-lite agent sends no checks, so that it has no use for them.
+        if self.ice_lite || self.negotiation.remote_candidates >= MAX_REMOTE_CANDIDATES {
             return;
         }
         self.negotiation.remote_candidates += 1;

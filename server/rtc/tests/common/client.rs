@@ -228,6 +228,13 @@ impl Client {
         assert!(written, "the channel takes the message");
     }
 
+    /// False if the channel has no room at present.
+    pub fn try_send(&mut self, channel: &str, message: &str) -> bool {
+        let id = self.channels[channel];
+        let mut channel = self.rtc.channel(id).expect("open");
+        channel.write(true, message.as_bytes()).expect("alive")
+    }
+
     /// Packets received on the section that carries `track`.
     pub fn packets_of(&mut self, track: &TrackSid) -> Vec<Arc<RtpPacket>> {
         let Some(mid) = self

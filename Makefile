@@ -23,7 +23,7 @@ build: pages ## build the server as it is shipped
 
 test: test-unit test-system ## every test, with real SDKs and browsers
 
-test-unit: pages ## crates in virtual time and on real sockets, and the pages' own tests
+test-unit: pages fuzz-replay ## crates in virtual time and on real sockets, fuzz inputs, and the pages' own tests
 	$(CARGO) test --workspace
 	cd server/web && npm test
 

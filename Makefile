@@ -28,7 +28,7 @@ test-unit: pages fuzz-replay ## crates in virtual time and on real sockets, fuzz
 	cd server/web && npm test
 
 test-system: pages ## a real server with real clients: Python, Node, Chromium, Firefox
-	$(CARGO) build --package tradewind
+	$(CARGO) build --workspace
 	tests/run setup
 	TRADEWIND_BIN="$(abspath $(TARGET))/debug/tradewind" tests/run all
 

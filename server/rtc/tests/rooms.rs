@@ -396,6 +396,24 @@ fn data_reaches_whom_it_is_meant_for_with_the_sender_stamped() {
 }
 
 #[test]
+fn a_message_waits_for_a_receiver_whose_channels_are_not_open_yet() {
+    let mut world = World::new(24);
+    let shopper = watcher(&mut world, "shopper");
+    world.run_until("channels", |world| {
+        world.client(shopper).channels.len() == 3
+    });
+    let agent = watcher(&mut world, "agent");
+    assert!(world.client(agent).channels.is_empty());
+    world.client(shopper).send_data("_reliable", "|1|first");
+    world.client(shopper).send_data("_reliable", "|2|second");
+    world.run(Duration::from_secs(2));
+    assert_eq!(
+        world.client(agent).messages,
+        ["shopper: first", "shopper: second"]
+    );
+}
+
+#[test]
 fn who_may_not_send_data_is_not_relayed() {
     let mut world = World::new(15);
     let mut client = Client::new(&mut world, "mute");
@@ -444,6 +462,22 @@ fn a_good_connection_is_never_called_lost() {
             );
         }
     }
+}
+
+#[test]
+fn the_number_of_participants_is_told_when_it_changed() {
+    let mut world = World::new(23);
+    let shopper = watcher(&mut world, "shopper");
+    watcher(&mut world, "agent");
+    world.run(Duration::from_secs(6));
+    let told = |count: u32| move |event: &Event| matches!(event, Event::Room(room) if room.num_participants == count);
+    assert!(any(&world.client(shopper).events, told(2)));
+    world.client(shopper).events.clear();
+    world.run(Duration::from_secs(11));
+    assert!(
+        !any(&world.client(shopper).events, told(2)),
+        "and only then"
+    );
 }
 
 #[test]

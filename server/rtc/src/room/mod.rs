@@ -82,6 +82,8 @@ pub(crate) struct Room {
     timers: RoomTimers,
     /// Scratch for the events of one drain, kept to save allocations.
     events: Vec<RtcEvent>,
+    /// Participants and publishers as last told with the room.
+    counts_told: (u32, u32),
     closed: bool,
 }
 
@@ -110,6 +112,7 @@ impl Room {
             departed: Departed::default(),
             timers: RoomTimers::default(),
             events: Vec::new(),
+            counts_told: (0, 0),
             closed: false,
         };
         room.arm_expiry(cx, now, true);

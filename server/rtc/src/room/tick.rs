@@ -188,8 +188,20 @@ impl Room {
         }
     }
 
+    /// Tells how many are in the room, if that changed; a crowd that comes at once is told once.
+    fn update_counts(&mut self, cx: &mut Context) {
+        let info = self.info();
+        let counts = (info.num_participants, info.num_publishers);
+        if std::mem::replace(&mut self.counts_told, counts) != counts {
+            for participant in self.participants.values() {
+                cx.send(participant.connection, Event::Room(Box::new(info.clone())));
+            }
+        }
+    }
+
     fn update_quality(&mut self, cx: &mut Context, now: Instant) {
         self.timers.quality = Some(now + QUALITY_EVERY);
+        self.update_counts(cx);
         let mut reports = Vec::new();
         for participant in self.participants.values_mut() {
             if let Some((quality, score)) = participant.scorer.update() {

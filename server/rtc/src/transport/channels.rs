@@ -12,6 +12,8 @@ use crate::counters::{Counters, DropReason};
 
 /// Bytes of reliable messages waiting for one receiver. A receiver further behind than this loses messages.
 const MAX_BACKLOG: usize = 32 * 1024 * 1024;
+/// The same while the receiver's channel is not open: it has just joined, or opens its channels anew.
+const MAX_EARLY_BACKLOG: usize = 1024 * 1024;
 /// str0m tells when its own buffer falls below this, and the backlog moves up.
 const LOW_WATER: usize = 256 * 1024;
 
@@ -47,7 +49,13 @@ pub(super) struct Channels {
 }
 
 impl Channels {
-    pub(super) fn opened(&mut self, rtc: &mut Rtc, id: ChannelId, label: &str) {
+    pub(super) fn opened(
+        &mut self,
+        rtc: &mut Rtc,
+        id: ChannelId,
+        label: &str,
+        counters: &mut Counters,
+    ) {
         let Some(label) = ChannelLabel::from_label(label) else {
             return;
         };
@@ -57,6 +65,7 @@ impl Channels {
         // A client that opens the channel anew means the newer one.
         self.open.retain(|(known, _)| *known != label);
         self.open.push((label, id));
+        self.drain_backlog(rtc, id, counters);
     }
 
     pub(super) fn closed(&mut self, id: ChannelId) {
@@ -101,24 +110,21 @@ impl Transport {
         self.channels.id(label).is_some()
     }
 
-    /// Sends a data message; false if the channel is not open.
-    pub(crate) fn send_data(
-        &mut self,
-        cx: &mut Context,
-        label: ChannelLabel,
-        message: &Arc<[u8]>,
-    ) -> bool {
-        let Some(id) = self.channels.id(label) else {
-            return false;
-        };
+    /// Sends a data message. Reliable ones wait for the channel to open and to have room, within limits.
+    pub(crate) fn send_data(&mut self, cx: &mut Context, label: ChannelLabel, message: &Arc<[u8]>) {
         self.guarded(cx, |transport, cx| {
             let Self { rtc, channels, .. } = transport;
-            let waits = label == ChannelLabel::Reliable && !channels.backlog.is_empty();
-            if !waits && write(rtc, id, message) {
+            let open = channels.id(label);
+            let reliable = label == ChannelLabel::Reliable;
+            let waits = reliable && !channels.backlog.is_empty();
+            let limit = if open.is_some() {
+                MAX_BACKLOG
+            } else {
+                MAX_EARLY_BACKLOG
+            };
+            if !waits && open.is_some_and(|id| write(rtc, id, message)) {
                 cx.counters.data_messages_out += 1;
-            } else if label == ChannelLabel::Reliable
-                && channels.backlog_bytes + message.len() <= MAX_BACKLOG
-            {
+            } else if reliable && channels.backlog_bytes + message.len() <= limit {
                 channels.backlog_bytes += message.len();
                 channels.backlog.push_back(message.clone());
             } else {
@@ -126,12 +132,11 @@ impl Transport {
             }
             transport.mark_dirty(cx);
         });
-        true
     }
 }
 
-/// False if the buffer is full. A channel that closed meanwhile swallows the message.
+/// False if the buffer is full or the channel is closing. A message the channel refuses for good is swallowed.
 fn write(rtc: &mut Rtc, id: ChannelId, message: &[u8]) -> bool {
     rtc.channel(id)
-        .is_none_or(|mut channel| channel.write(true, message).unwrap_or(true))
+        .is_some_and(|mut channel| channel.write(true, message).unwrap_or(true))
 }

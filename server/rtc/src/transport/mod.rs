@@ -202,7 +202,10 @@ impl Transport {
     fn note(&mut self, cx: &mut Context, event: Event, events: &mut Vec<Event>) {
         match &event {
             Event::Connected => self.connected = true,
-            Event::ChannelOpen(id, label) => self.channels.opened(&mut self.rtc, *id, label),
+            Event::ChannelOpen(id, label) => {
+                self.channels
+                    .opened(&mut self.rtc, *id, label, &mut cx.counters)
+            }
             Event::ChannelClose(id) => self.channels.closed(*id),
             Event::ChannelBufferedAmountLow(id) => {
                 let id = *id;

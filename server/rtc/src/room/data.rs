@@ -144,10 +144,7 @@ impl Room {
         }
     }
 
-    /// Sends a message of the server API.
-    ///
-    /// # Errors
-    /// A destination is not in the room.
+    /// Sends a message of the server API. Destinations that are not in the room are passed over.
     pub(super) fn send_data(&mut self, cx: &mut Context, data: SendData) {
         if !self.data_log.is_new(&data.nonce) {
             return;

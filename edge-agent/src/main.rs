@@ -1,0 +1,3 @@
+//! The edge agent.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Chooses the nodes of a call, and says why.

@@ -32,6 +32,9 @@ pub enum Command {
         request: RequestId,
         command: Box<AdminRequest>,
     },
+    /// Asks up to this many participants to join anew, which leads them to another node: whole rooms one after the other,
+    /// so that a call is interrupted once.
+    Drain { participants: u32 },
     /// Ends every session with this reason.
     Shutdown { reason: DisconnectReason },
 }

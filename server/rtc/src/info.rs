@@ -101,6 +101,8 @@ pub enum DisconnectReason {
     RoomClosed,
     ConnectionTimeout,
     MediaFailure,
+    /// The session goes on at another node, once the client has joined there.
+    Migration,
 }
 
 /// What a participant may do.

@@ -1,1 +1,10 @@
-//! The cascade between nodes.
+mod class;
+pub mod congestion;
+pub mod demand;
+pub mod frame;
+pub mod hop;
+mod id;
+pub mod repair;
+pub mod scheduler;
+pub use class::{MediaClass, SendClass};
+pub use id::{BitsPerSecond, Epoch, FlowId, NodeId, RoomKey};

@@ -32,10 +32,13 @@ const BASE_PARTS: usize = 6;
 const BASE_PART: Duration = Duration::from_secs(5);
 /// Cuts in a row without effect after which the path is believed to have changed.
 const CUTS_WITHOUT_EFFECT: u32 = 3;
-/// Growth per second far from and near the rate that was too much, and when the target is not used.
-const GROWTH_FAR: f64 = 0.5;
+/// Growth per second up to the rate that was too much, near it, beyond it, and when the target is not used.
+const GROWTH_BACK: f64 = 0.5;
 const GROWTH_NEAR: f64 = 0.03;
+const GROWTH_BEYOND: f64 = 0.25;
 const GROWTH_UNUSED: f64 = 0.1;
+/// The time in which a queue is meant to drain after a cut.
+const DRAIN_TIME: Duration = Duration::from_millis(300);
 
 /// Bounds of the rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,17 +213,23 @@ impl RateController {
             return;
         }
         let delivered = self.delivered().min(self.target);
-        let share = match cut {
-            // The longer the queue, the more room it needs to drain within about a round trip.
-            Cut::Queue(queue) => (0.95 - queue.as_secs_f64() * 2.0).clamp(0.7, 0.92),
-            Cut::Loss(_) => 0.95,
+        let (share, drain) = match cut {
+            Cut::Queue(queue) => {
+                let excess = queue.as_secs_f64() / DRAIN_TIME.as_secs_f64();
+                ((0.97 - excess).clamp(0.6, 0.92), DRAIN_TIME)
+            }
+            Cut::Loss(_) => (0.95, Duration::ZERO),
         };
-        self.too_much = Some(delivered);
+        // A second cut in a row measures what the first one left, not what the path carries.
+        self.too_much = Some(match self.last_cut {
+            Some(_) => self.too_much.unwrap_or(0.0).max(delivered),
+            None => delivered,
+        });
         self.target = (delivered * share)
             .max(self.limits.min.0 as f64)
             .min(self.target);
         self.last_cut = Some(cut);
-        self.hold_until = Some(now + settle + 2 * INTERVAL);
+        self.hold_until = Some(now + settle + drain + 2 * INTERVAL);
         self.over_limit = 0;
     }
 
@@ -237,9 +246,9 @@ impl RateController {
 
     fn grow(&mut self, time: Duration) {
         let per_second = match self.too_much {
-            Some(limit) if self.target < 0.95 * limit => GROWTH_FAR,
+            Some(limit) if self.target < 0.95 * limit => GROWTH_BACK,
             Some(limit) if self.target < 1.08 * limit => GROWTH_NEAR,
-            _ if self.delivered() > 0.7 * self.target => GROWTH_FAR,
+            _ if self.delivered() > 0.7 * self.target => GROWTH_BEYOND,
             _ => GROWTH_UNUSED,
         };
         if self

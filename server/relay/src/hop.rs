@@ -99,10 +99,14 @@ impl Hop {
         }
     }
 
-    /// What QUIC and congestion control measured last.
-    pub fn set_path(&mut self, now: Instant, round_trip: Duration, rate: BitsPerSecond) {
-        self.round_trip = round_trip;
+    /// What congestion control allows from now on.
+    pub fn set_rate(&mut self, now: Instant, rate: BitsPerSecond) {
         self.scheduler.set_rate(now, rate);
+    }
+
+    /// What QUIC measured last.
+    pub fn set_round_trip(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip;
     }
 
     /// Queues an RTP packet for the other node.

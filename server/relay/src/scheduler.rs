@@ -109,7 +109,7 @@ impl<T> Scheduler<T> {
             };
             let queue = &mut self.queues[class.rank()];
             queue.drop_late(now, class);
-            if self.tokens <= floor {
+            if self.tokens < floor {
                 continue;
             }
             if let Some(first) = queue.take_first() {

@@ -1,1 +1,54 @@
-//! The cascade between nodes.
+//! The cascade: how a room's media and messages travel between nodes.
+//!
+//! # The hop on one page
+//!
+//! Every node keeps one warm QUIC connection to every other node, mutually authenticated: a node is who its certificate says.
+//! A **link** carries
+//!
+//! - **media** as datagrams: flow id, four bytes of hop header, the RTP packet untouched ([`frame`]);
+//! - **control** on one stream: flows opened and closed, layers in demand, key-frame requests, drain;
+//! - **room messages** on eight more streams: reliable, in order within a room.
+//!
+//! A packet on its way out passes
+//!
+//! 1. the **demand gate** ([`demand`]): one copy of a flow per node that wants it, none when nobody does;
+//! 2. the **scheduler** ([`scheduler`]): sound, control, base layer, enhancement, retransmission, probe, in this order; late
+//!    packets are dropped here; QUIC's own queue stays nearly empty, so sound never waits behind video;
+//! 3. numbering and the **repair buffer** ([`repair`]): half a second of packets to answer from;
+//! 4. QUIC, with the relay's own **congestion control** ([`congestion`]), which sets the scheduler's rate: it ignores single
+//!    losses, on which QUIC's usual controllers starve a long link, and gives way to growing queues and heavy loss.
+//!
+//! On its way in, a packet is passed on at once; copies that came before are dropped; a gap is asked for again where the round
+//! trip allows it. On a long hop that loses packets, sound goes twice.
+//!
+//! ```text
+//! shard thread -- RelayHandle --> mesh -> link [ gate -> scheduler -> number + keep ] -> QUIC datagram
+//! shard thread <-- Delivery ------------- link [ drop repeats <- find gaps -> NACK ] <- QUIC datagram
+//! ```
+//!
+//! All of this except QUIC itself is the state machine [`hop::Hop`]: no clock, socket or thread, tested in virtual time. Around
+//! it stands a thin shell: [`Relay`] runs everything on one thread of its own; [`RelayHandle`] takes packets from the media
+//! threads without waiting; [`Delivery`] (or its ready-made form [`Inbox`]) gives packets and [`Event`]s back.
+//!
+//! When a link ends, both sides forget its flows and demands, and [`Event::Down`] says so. After the next [`Event::Up`], flows
+//! are opened and subscribed to again. A dead peer is noticed within three seconds.
+
+mod class;
+pub mod congestion;
+pub mod demand;
+pub mod frame;
+pub mod hop;
+mod id;
+pub mod repair;
+pub mod scheduler;
+mod shell;
+
+pub use class::{MediaClass, SendClass};
+pub use demand::Subscriber;
+pub use frame::LayerDemand;
+pub use hop::MediaPacket;
+pub use id::{BitsPerSecond, Epoch, FlowId, NodeId, RoomKey};
+pub use shell::{
+    Delivery, Event, Inbox, InboxReader, Peer, Relay, RelayConfig, RelayHandle, SendError,
+    StartError, TestCaError, TlsError, create_test_ca,
+};

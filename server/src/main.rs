@@ -3,6 +3,7 @@
 
 mod cli;
 mod clock;
+mod cluster;
 mod config;
 mod http;
 mod log;

@@ -11,16 +11,18 @@ mod tests;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+use tradewind_fleet::Fleet;
+use tradewind_rtc::replica::RoomRecord;
 use tradewind_rtc::{
     AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason, Join,
-    Resume, RoomEvent, RoomName, Shard, ShardConfig,
+    Resume, RoomConfig, RoomEvent, RoomName, Shard, ShardConfig,
 };
 use tradewind_signalling::data::DataPacketCodec;
 
@@ -28,6 +30,8 @@ use self::directory::Directory;
 use self::drain::DrainState;
 use self::notices::Followers;
 use crate::clock::unix_ms;
+use crate::cluster::{Cluster, Links};
+use crate::config::Settings;
 use crate::shard::{Input, ShardHandle};
 use crate::socket::admission::Admission;
 use crate::socket::tcp::{Fragments, IceTcp};
@@ -47,8 +51,19 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct Node(Arc<Inner>);
 
+/// A handle that does not keep the node running.
+pub(crate) struct WeakNode(Weak<Inner>);
+
 struct Inner {
     shards: Arc<[ShardHandle]>,
+    /// Set once the node has joined its fleet.
+    cluster: Arc<OnceLock<Cluster>>,
+    links: Arc<OnceLock<Arc<Links>>>,
+    room_defaults: RoomConfig,
+    /// Participants the node takes.
+    capacity: u32,
+    /// Rooms appear when somebody joins them.
+    auto_create: bool,
     directory: Directory,
     followers: Arc<Followers>,
     udp_candidates: Vec<Vec<SocketAddr>>,
@@ -112,6 +127,8 @@ impl Node {
         let directory = Directory::new(notices.clone());
         let fragments = Fragments::default();
         let followers = Arc::new(Followers::default());
+        let cluster = Arc::new(OnceLock::new());
+        let links = Arc::new(OnceLock::new());
 
         let listener = match options.tcp {
             Some(address) => Some(
@@ -155,7 +172,7 @@ impl Node {
             );
             let port = UdpPort::new(socket, candidates).map_err(StartError::Thread)?;
             threads.0.push(
-                crate::shard::start(index, shard, port, notices.clone())
+                crate::shard::start(index, shard, port, notices.clone(), links.clone())
                     .map_err(StartError::Thread)?,
             );
         }
@@ -164,9 +181,13 @@ impl Node {
         let shards: Arc<[ShardHandle]> = shards.into();
 
         let notice_task = tokio::spawn({
-            let (directory, fragments, followers) =
-                (directory.clone(), fragments.clone(), followers.clone());
-            async move { notices::run(notice_queue, directory, fragments, &followers).await }
+            let (directory, fragments, followers, cluster) = (
+                directory.clone(),
+                fragments.clone(),
+                followers.clone(),
+                cluster.clone(),
+            );
+            async move { notices::run(notice_queue, directory, fragments, &followers, &cluster).await }
         });
         let mut tasks = vec![notice_task.abort_handle()];
         if let Some(listener) = listener {
@@ -182,7 +203,15 @@ impl Node {
             tasks.push(tokio::spawn(ice_tcp.serve(listener)).abort_handle());
         }
         let node = Self(Arc::new(Inner {
+            capacity: options
+                .shard
+                .max_participants
+                .saturating_mul(options.shards.into()),
+            auto_create: options.shard.auto_create_rooms,
+            room_defaults: options.shard.room_defaults,
             shards,
+            cluster,
+            links,
             directory,
             followers,
             udp_candidates,
@@ -208,7 +237,12 @@ impl Node {
     /// The shard's queue stays full, or the node is shutting down.
     pub(crate) async fn join(&self, join: Box<Join>) -> Result<Connection, NodeError> {
         self.check_open()?;
+        let is_new = !self.holds_room(&join.room);
         let (shard, claim) = self.claim(&join.room);
+        if is_new && (self.0.auto_create || self.has_room_elsewhere(&join.room)) {
+            self.open_replica(shard, &join.room, join.room_config.as_ref())
+                .await?;
+        }
         self.connect(shard, join.connection, Command::Join(join), Some(claim))
             .await
     }
@@ -225,8 +259,34 @@ impl Node {
             .await
     }
 
-    /// Runs a server API call on the shard that owns its room; [`AdminRequest::ListRooms`] asks all shards.
+    /// Runs a server API call wherever its room is; [`AdminRequest::ListRooms`] asks all nodes.
     pub(crate) async fn admin(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
+        let Some(cluster) = self.0.cluster.get() else {
+            return self.admin_here(request).await;
+        };
+        let room = match &request {
+            AdminRequest::ListRooms { .. } => {
+                let here = self.admin_here(request.clone()).await?;
+                return Ok(cluster.list_rooms(here, &request).await);
+            }
+            AdminRequest::CreateRoom { room, config } => {
+                if !self.holds_room(room) {
+                    let (shard, claim) = self.claim(room);
+                    self.open_replica(shard, room, Some(config)).await?;
+                    drop(claim);
+                }
+                return self.admin_here(request).await;
+            }
+            request => room_of(request),
+        };
+        match room {
+            Some(room) if !self.holds_room(room) => cluster.admin_elsewhere(room, &request).await,
+            _ => self.admin_here(request).await,
+        }
+    }
+
+    /// Runs a server API call on the shard that owns its room; [`AdminRequest::ListRooms`] asks all shards.
+    pub(crate) async fn admin_here(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
         self.check_running()?;
         match &request {
             AdminRequest::ListRooms { .. } => self.list_rooms(request).await,
@@ -234,34 +294,30 @@ impl Node {
                 let (shard, claim) = self.claim(room);
                 self.ask(self.shard(shard)?, request, Some(claim)).await
             }
-            AdminRequest::DeleteRoom { room }
-            | AdminRequest::ListParticipants { room }
-            | AdminRequest::GetParticipant { room, .. }
-            | AdminRequest::RemoveParticipant { room, .. }
-            | AdminRequest::MuteTrack { room, .. }
-            | AdminRequest::UpdateParticipant { room, .. }
-            | AdminRequest::UpdateSubscriptions { room, .. }
-            | AdminRequest::UpdateRoomMetadata { room, .. } => {
-                let shard = self.0.directory.find(room).ok_or(AdminError::NoSuchRoom)?;
-                self.ask(self.shard(shard)?, request, None).await
-            }
-            AdminRequest::SendData(message) => {
-                let shard = self
-                    .0
-                    .directory
-                    .find(&message.room)
-                    .ok_or(AdminError::NoSuchRoom)?;
-                self.ask(self.shard(shard)?, request, None).await
-            }
             AdminRequest::Counters => Err(AdminError::Invalid(
                 "counters are per shard: ask each of them".to_owned(),
             )
             .into()),
+            request => {
+                let shard = room_of(request).and_then(|room| self.0.directory.find(room));
+                let shard = self.shard(shard.ok_or(AdminError::NoSuchRoom)?)?;
+                self.ask(shard, request.clone(), None).await
+            }
         }
     }
 
-    /// Whether the room exists or is being made.
+    /// Whether the room exists or is being made, here or on another node.
     pub(crate) fn has_room(&self, room: &RoomName) -> bool {
+        self.holds_room(room) || self.has_room_elsewhere(room)
+    }
+
+    fn has_room_elsewhere(&self, room: &RoomName) -> bool {
+        let cluster = self.0.cluster.get();
+        cluster.is_some_and(|cluster| cluster.knows(room))
+    }
+
+    /// Whether the room exists or is being made on this node.
+    fn holds_room(&self, room: &RoomName) -> bool {
         self.0.directory.find(room).is_some()
     }
 
@@ -325,6 +381,9 @@ impl Node {
     /// Ends every session, gives clients up to 2 s to hear of it, and stops the media threads.
     pub(crate) async fn shutdown(&self) {
         self.0.shutting_down.store(true, Ordering::Release);
+        if let Some(cluster) = self.0.cluster.get() {
+            cluster.leave().await;
+        }
         for shard in self.0.shards.iter() {
             // A shard that takes no command any more has nobody left to tell.
             let _ = shard
@@ -387,6 +446,80 @@ impl Node {
         })
     }
 
+    /// Joins the fleet that the settings name.
+    ///
+    /// # Errors
+    /// The settings of the fleet or of the links cannot be used.
+    pub(crate) async fn join_fleet(&self, settings: &Settings) -> anyhow::Result<()> {
+        let cluster = Cluster::start(settings, self).await?;
+        // Set before the cluster: whoever hears of a room can then send into it.
+        let _ = self.0.links.set(cluster.links());
+        let _ = self.0.cluster.set(cluster);
+        Ok(())
+    }
+
+    /// What the fleet knows; `None` before this node has joined it.
+    pub(crate) fn fleet(&self) -> Option<&Fleet> {
+        self.0.cluster.get().map(Cluster::fleet)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn shards(&self) -> Arc<[ShardHandle]> {
+        self.0.shards.clone()
+    }
+
+    /// What rooms are like whose creator does not say otherwise.
+    pub(crate) fn room_defaults(&self) -> RoomConfig {
+        self.0.room_defaults.clone()
+    }
+
+    /// Participants the node takes.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.0.capacity
+    }
+
+    pub(crate) fn room_count(&self) -> usize {
+        self.0.directory.len()
+    }
+
+    /// The record of a room with a replica here, for the fleet's directory.
+    pub(crate) async fn room_record(&self, room: &RoomName) -> Option<RoomRecord> {
+        let names = vec![room.clone()];
+        let reply = self.admin_here(AdminRequest::ListRooms { names }).await;
+        let Ok(AdminReply::Rooms(mut rooms)) = reply else {
+            return None;
+        };
+        let info = rooms.pop()?;
+        Some(RoomRecord {
+            sid: info.sid,
+            created_at_ms: info.created_at_ms,
+            config: info.config,
+            version: 0,
+        })
+    }
+
+    /// Makes sure that the room exists on the shard as the rest of the fleet knows it.
+    async fn open_replica(
+        &self,
+        shard: usize,
+        room: &RoomName,
+        config: Option<&RoomConfig>,
+    ) -> Result<(), NodeError> {
+        let Some(cluster) = self.0.cluster.get() else {
+            return Ok(());
+        };
+        let Some(record) = cluster.open(room, config).await else {
+            return Ok(());
+        };
+        let (room, record) = (room.clone(), Box::new(record));
+        self.shard(shard)?
+            .send(Input::Command(Command::OpenReplica { room, record }))
+            .await
+    }
+
     async fn list_rooms(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
         let mut rooms = Vec::new();
         for shard in self.0.shards.iter() {
@@ -446,6 +579,30 @@ impl Node {
         } else {
             Ok(())
         }
+    }
+}
+
+impl WeakNode {
+    /// `None` once the node has ended.
+    pub(crate) fn upgrade(&self) -> Option<Node> {
+        self.0.upgrade().map(Node)
+    }
+}
+
+/// The room a call is about.
+fn room_of(request: &AdminRequest) -> Option<&RoomName> {
+    match request {
+        AdminRequest::ListRooms { .. } | AdminRequest::Counters => None,
+        AdminRequest::SendData(message) => Some(&message.room),
+        AdminRequest::CreateRoom { room, .. }
+        | AdminRequest::DeleteRoom { room }
+        | AdminRequest::ListParticipants { room }
+        | AdminRequest::GetParticipant { room, .. }
+        | AdminRequest::RemoveParticipant { room, .. }
+        | AdminRequest::MuteTrack { room, .. }
+        | AdminRequest::UpdateParticipant { room, .. }
+        | AdminRequest::UpdateSubscriptions { room, .. }
+        | AdminRequest::UpdateRoomMetadata { room, .. } => Some(room),
     }
 }
 

@@ -354,7 +354,7 @@ pub enum Scenario {
 }
 
 /// A call of the server API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AdminRequest {
     CreateRoom {
         room: RoomName,
@@ -406,11 +406,12 @@ pub enum AdminRequest {
 }
 
 /// A data message of the server API. The message is complete but for the recipients' view of the sender.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SendData {
     pub room: RoomName,
     pub reliable: bool,
     /// An encoded data packet, opaque to the room.
+    #[serde(with = "serde_bytes")]
     pub message: Vec<u8>,
     /// Empty together with `destination_sids` = everybody.
     pub destinations: Vec<Identity>,

@@ -297,7 +297,7 @@ pub enum RoomEvent {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AdminReply {
     Done,
     Room(RoomInfo),
@@ -305,6 +305,8 @@ pub enum AdminReply {
     Participant(Arc<ParticipantInfo>),
     Participants(Vec<Arc<ParticipantInfo>>),
     Track(Box<TrackInfo>),
+    /// Stays on its node.
+    #[serde(skip)]
     Counters(Box<Counters>),
 }
 

@@ -4,6 +4,7 @@ mod config;
 mod drain;
 mod healthcheck;
 mod operator_port;
+mod relay_ca;
 mod serve;
 mod token;
 
@@ -38,6 +39,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Exit with 0 if the server on this machine takes calls, with 1 and the reason if not.
     Healthcheck(SourceArgs),
+    /// Make an authority and certificates for the links between nodes, for tests and first fleets.
+    RelayCa(relay_ca::RelayCaArgs),
     /// Lead the sessions of the server on this machine to other nodes, and wait until it is empty.
     Drain(drain::DrainArgs),
 }
@@ -78,6 +81,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Config { command } => config::run(command),
         Command::Token(args) => token::run(args),
         Command::Healthcheck(sources) => healthcheck::run(sources),
+        Command::RelayCa(args) => relay_ca::run(&args),
         Command::Drain(args) => drain::run(args),
     };
     match ended {

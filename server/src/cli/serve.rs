@@ -45,6 +45,7 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
     let public = bind("http.bind", settings.http.bind).await?;
     let operators = bind("metrics.bind", settings.metrics.bind).await?;
     let node = Node::start(NodeOptions::from_settings(&settings).context(NO_ADDRESS)?).await?;
+    node.join_fleet(&settings).await?;
     let keys = Arc::new(settings.api_keys());
     let state = AppState {
         settings: settings.clone(),

@@ -202,6 +202,12 @@ impl Check<'_> {
                 );
             }
         }
+        if settings.rtc.shard_count() > crate::cluster::MAX_SHARDS {
+            self.refuse(
+                "rtc.shards",
+                "a node of a fleet has at most 64 media threads",
+            );
+        }
         if !self.origins.contains_key("node.id") {
             self.refuse(
                 "node.id",

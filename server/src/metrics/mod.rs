@@ -10,7 +10,8 @@ use std::time::Duration;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use tradewind_rtc::Counters;
 
@@ -70,6 +71,22 @@ pub(crate) fn webhook_queue(length: usize) {
         .set(i64::try_from(length).unwrap_or(i64::MAX));
 }
 
+/// Counts one media packet for another replica that no queue had room for.
+pub(crate) fn relayed_lost() {
+    METRICS.relayed_lost.inc();
+}
+
+/// Sets how much of its fleet the node sees.
+pub(crate) fn fleet(registry: bool, nodes: usize, links: usize) {
+    METRICS.fleet_connected.set(i64::from(registry));
+    METRICS
+        .fleet_nodes
+        .set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    METRICS
+        .cluster_links
+        .set(i64::try_from(links).unwrap_or(i64::MAX));
+}
+
 /// All metrics in the Prometheus text format.
 pub(crate) fn render(
     shards: &[Counters],
@@ -95,6 +112,10 @@ struct Metrics {
     http_seconds: Histogram,
     webhook_deliveries: IntCounterVec,
     webhook_queue: IntGauge,
+    relayed_lost: IntCounter,
+    fleet_connected: IntGauge,
+    fleet_nodes: IntGauge,
+    cluster_links: IntGauge,
 }
 
 impl Metrics {
@@ -126,6 +147,10 @@ impl Metrics {
                 &["result"],
             )?,
             webhook_queue: IntGauge::new("tradewind_webhook_queue_length", "Webhook events that wait for delivery.")?,
+            relayed_lost: IntCounter::new("tradewind_relayed_lost_total", "Media packets for other replicas that no queue had room for.")?,
+            fleet_connected: IntGauge::new("tradewind_fleet_connected", "Whether the fleet's registry can be reached: 1 or 0.")?,
+            fleet_nodes: IntGauge::new("tradewind_fleet_nodes", "Nodes in the registry, this one among them.")?,
+            cluster_links: IntGauge::new("tradewind_cluster_links", "Links to other nodes that work.")?,
         };
         let build = IntGaugeVec::new(
             Opts::new(
@@ -144,6 +169,10 @@ impl Metrics {
         registry.register(Box::new(metrics.http_seconds.clone()))?;
         registry.register(Box::new(metrics.webhook_deliveries.clone()))?;
         registry.register(Box::new(metrics.webhook_queue.clone()))?;
+        registry.register(Box::new(metrics.relayed_lost.clone()))?;
+        registry.register(Box::new(metrics.fleet_connected.clone()))?;
+        registry.register(Box::new(metrics.fleet_nodes.clone()))?;
+        registry.register(Box::new(metrics.cluster_links.clone()))?;
         Ok(metrics)
     }
 }

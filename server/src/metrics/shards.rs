@@ -71,6 +71,11 @@ pub(super) fn families(shards: &[Counters]) -> Vec<MetricFamily> {
             direction(|shard| shard.rtp_in, |shard| shard.rtp_out),
         ),
         counter(
+            "tradewind_relayed_packets_total",
+            "Media packets received from and sent to other replicas of rooms, one copy per replica.",
+            direction(|shard| shard.relayed_in, |shard| shard.relayed_out),
+        ),
+        counter(
             "tradewind_data_messages_total",
             "Data messages received and sent, once per recipient.",
             direction(

@@ -100,7 +100,7 @@ impl Directory {
             Notice::Released { room } => {
                 self.update(room, |place| place.claims = place.claims.saturating_sub(1))
             }
-            Notice::Room { .. } | Notice::IceFragment { .. } => {}
+            Notice::Room { .. } | Notice::Replica { .. } | Notice::IceFragment { .. } => {}
         }
     }
 

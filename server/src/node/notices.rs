@@ -1,12 +1,13 @@
 //! Keeps the node's maps in step with its shards, and passes room events on to those who follow them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc;
 use tradewind_rtc::RoomEvent;
 
 use super::directory::Directory;
+use crate::cluster::{Cluster, ClusterInput};
 use crate::shard::Notice;
 use crate::socket::tcp::Fragments;
 
@@ -59,11 +60,39 @@ pub(crate) async fn run(
     directory: Directory,
     fragments: Fragments,
     followers: &Followers,
+    cluster: &OnceLock<Cluster>,
 ) {
+    let tell = |input| {
+        // The cluster ends with the node.
+        let _ = cluster.get().map(|cluster| cluster.inputs().send(input));
+    };
     while let Some(notice) = notices.recv().await {
         directory.note(&notice);
         match notice {
-            Notice::Room { event, .. } => followers.tell(&event),
+            Notice::Room { shard, event } => {
+                match &event {
+                    RoomEvent::Started { room } => tell(ClusterInput::Started {
+                        room: room.name.clone(),
+                        shard,
+                    }),
+                    RoomEvent::Finished { room } => tell(ClusterInput::Finished {
+                        room: room.name.clone(),
+                    }),
+                    _ => {}
+                }
+                followers.tell(&event);
+            }
+            Notice::Replica {
+                shard,
+                room,
+                peer,
+                message,
+            } => tell(ClusterInput::Replica {
+                shard,
+                room,
+                peer,
+                message,
+            }),
             Notice::IceFragment {
                 shard,
                 fragment,

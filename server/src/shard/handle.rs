@@ -1,8 +1,8 @@
 //! The way to a media thread, for tokio's threads.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tradewind_rtc::Shard;
 
 use super::input::{Input, Notice, TcpInput};
 use super::thread::ShardThread;
+use crate::cluster::Links;
 use crate::node::NodeError;
 use crate::socket::UdpPort;
 
@@ -56,6 +57,7 @@ pub(crate) fn start(
     shard: Shard,
     port: UdpPort,
     notices: mpsc::UnboundedSender<Notice>,
+    links: Arc<OnceLock<Arc<Links>>>,
 ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
     let poll = mio::Poll::new()?;
     let status = Arc::new(ShardStatus {
@@ -79,6 +81,7 @@ pub(crate) fn start(
         input_queue,
         frame_queue,
         notices,
+        links,
     )?;
     let join = std::thread::Builder::new()
         .name(format!("shard-{index}"))

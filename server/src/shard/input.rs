@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use tokio::sync::{mpsc, oneshot};
+use tradewind_rtc::replica::{RelayedPacket, ReplicaMessage};
 use tradewind_rtc::{
-    AdminError, AdminReply, AdminRequest, Command, ConnectionId, Event, RoomEvent, RoomName,
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, Event, PeerId, RoomEvent, RoomName,
 };
 
 use crate::node::RoomClaim;
@@ -28,6 +29,8 @@ pub(crate) enum Input {
         reply: oneshot::Sender<Result<AdminReply, AdminError>>,
         claim: Option<RoomClaim>,
     },
+    /// A media packet of a peer's replica.
+    Relayed { peer: PeerId, packet: RelayedPacket },
     SocketCounters {
         reply: oneshot::Sender<SocketCounters>,
     },
@@ -56,6 +59,13 @@ pub(crate) enum Notice {
     Room {
         shard: usize,
         event: RoomEvent,
+    },
+    /// For the peer's replica of the room, in order.
+    Replica {
+        shard: usize,
+        room: RoomName,
+        peer: PeerId,
+        message: Box<ReplicaMessage>,
     },
     IceFragment {
         shard: usize,

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
@@ -14,6 +14,7 @@ use tradewind_rtc::{Command, Output, Protocol, Received, Shard};
 use super::handle::ShardStatus;
 use super::input::{Input, Notice, TcpInput};
 use super::outbox::Outbox;
+use crate::cluster::Links;
 use crate::node::RoomClaim;
 use crate::socket::{Readiness, SocketCounters, UdpPort};
 
@@ -31,7 +32,9 @@ const MAX_PANICS_IN_A_ROW: u32 = 16;
 
 /// Everything a media thread owns.
 pub(super) struct ShardThread {
+    index: usize,
     shard: Shard,
+    links: Arc<OnceLock<Arc<Links>>>,
     port: UdpPort,
     poll: mio::Poll,
     events: mio::Events,
@@ -66,11 +69,14 @@ impl ShardThread {
         inputs: mpsc::Receiver<Input>,
         frames: mpsc::Receiver<TcpInput>,
         notices: mpsc::UnboundedSender<Notice>,
+        links: Arc<OnceLock<Arc<Links>>>,
     ) -> io::Result<Self> {
         poll.registry()
             .register(&mut port.socket, SOCKET, Interest::READABLE)?;
         Ok(Self {
+            index,
             shard,
+            links,
             port,
             poll,
             events: mio::Events::with_capacity(8),
@@ -159,6 +165,7 @@ impl ShardThread {
         }
         self.shard.finish_turn(now);
         self.send();
+        self.relay();
         self.route_outputs();
         self.watch_writable();
         self.status
@@ -212,6 +219,7 @@ impl ShardThread {
                     self.shard
                         .handle_command(now, Command::Admin { request, command });
                 }
+                Input::Relayed { peer, packet } => self.shard.handle_relayed(now, peer, packet),
                 Input::SocketCounters { reply } => {
                     // A caller that no longer waits needs no answer.
                     let _ = reply.send(self.counters);
@@ -274,17 +282,25 @@ impl ShardThread {
         self.port.flush(&mut self.counters);
     }
 
+    /// Packets for other replicas. There are none before the cluster has given the way.
+    fn relay(&mut self) {
+        while let Some((peer, packet)) = self.shard.poll_relayed() {
+            if let Some(links) = self.links.get() {
+                links.send(self.index, peer, packet);
+            }
+        }
+    }
+
     /// The node hears of a room before anybody hears that he is in it, and of a freed place after both.
     fn route_outputs(&mut self) {
         while let Some(output) = self.shard.poll_output() {
             match output {
-                Output::Room(_) | Output::IceFragment(..) => {
+                Output::Room(_) | Output::IceFragment(..) | Output::Replica { .. } => {
                     self.outbox.route(output, &mut self.counters)
                 }
-                Output::Connection(..)
-                | Output::CloseConnection(_)
-                | Output::Reply(..)
-                | Output::Replica { .. } => self.held.push(output),
+                Output::Connection(..) | Output::CloseConnection(_) | Output::Reply(..) => {
+                    self.held.push(output)
+                }
             }
         }
         for output in self.held.drain(..) {

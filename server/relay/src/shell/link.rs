@@ -211,7 +211,7 @@ impl Link {
                 epoch,
                 rtp,
             } => {
-                if self.ours.get(&flow).is_some_and(Option::is_some) {
+                if self.ours.get(&flow).is_none_or(Option::is_some) {
                     self.hop.send(now, class, flow, epoch, rtp);
                 }
             }

@@ -1,0 +1,93 @@
+//! What nodes send each other about a room, and how it is written.
+//!
+//! MessagePack with named fields: an older node ignores fields it does not know, and a message of a kind it does not know
+//! is dropped. Long messages travel in parts, which arrive in order.
+
+use serde::{Deserialize, Serialize};
+use tradewind_rtc::replica::ReplicaMessage;
+
+/// Bytes of one part; fits into a frame of the relay.
+const PART_BYTES: usize = 128 * 1024;
+/// Bytes of a whole message: the state of a room with thousands of participants.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+const LAST_PART: u8 = 0;
+const MORE_PARTS: u8 = 1;
+
+/// A message about a room from one node to another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Envelope {
+    /// The room has a replica on this shard of the sender. `answer` asks for the receiver's hello.
+    Hello { shard: u16, answer: bool },
+    /// From the sender's replica to the receiver's.
+    Message(Box<ReplicaMessage>),
+}
+
+/// Why a message of a peer cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EnvelopeError {
+    #[error("a message about a room is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    #[error("a message about a room is empty")]
+    Empty,
+    #[error(
+        "a message about a room is not understood: are the nodes more than one minor version apart? {0}"
+    )]
+    Unknown(#[from] rmp_serde::decode::Error),
+}
+
+impl Envelope {
+    /// The parts to send, in order.
+    ///
+    /// # Errors
+    /// A text or map inside is longer than MessagePack can say.
+    pub(super) fn parts(&self) -> Result<Vec<Vec<u8>>, rmp_serde::encode::Error> {
+        let whole = rmp_serde::to_vec_named(self)?;
+        let count = whole.len().div_ceil(PART_BYTES);
+        let part = |(index, bytes): (usize, &[u8])| {
+            let mark = if index + 1 == count {
+                LAST_PART
+            } else {
+                MORE_PARTS
+            };
+            let mut part = Vec::with_capacity(bytes.len() + 1);
+            part.push(mark);
+            part.extend_from_slice(bytes);
+            part
+        };
+        Ok(whole.chunks(PART_BYTES).enumerate().map(part).collect())
+    }
+}
+
+/// Puts the parts of one room's messages from one node together.
+#[derive(Debug, Default)]
+pub(super) struct Assembly(Vec<u8>);
+
+impl Assembly {
+    /// Takes the next part; gives the message it completes.
+    ///
+    /// # Errors
+    /// What came is no message. The next part begins a new one.
+    pub(super) fn push(&mut self, part: &[u8]) -> Result<Option<Envelope>, EnvelopeError> {
+        let (mark, bytes) = part.split_first().ok_or(EnvelopeError::Empty)?;
+        if self.0.len() + bytes.len() > MAX_BYTES {
+            self.0 = Vec::new();
+            return Err(EnvelopeError::TooLong);
+        }
+        if *mark != LAST_PART {
+            self.0.extend_from_slice(bytes);
+            return Ok(None);
+        }
+        if self.0.is_empty() {
+            return Ok(Some(rmp_serde::from_slice(bytes)?));
+        }
+        let mut whole = std::mem::take(&mut self.0);
+        whole.extend_from_slice(bytes);
+        Ok(Some(rmp_serde::from_slice(&whole)?))
+    }
+
+    /// Whether nothing is waiting for its rest.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

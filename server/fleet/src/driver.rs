@@ -245,6 +245,10 @@ impl Driver {
                     self.send(&Notice::Withdrawn(withdrawal)).await;
                 }
                 self.edge = None;
+                self.directory.close_all(now);
+                for room in self.directory.rooms().map(|room| room.name.clone()) {
+                    self.show_room(&room);
+                }
                 let _ = done.send(());
             }
             Command::Withdraw(node, reason) => {
@@ -343,6 +347,8 @@ impl Driver {
     async fn tick(&mut self) {
         let now = self.now();
         self.registry.poll(now);
+        let held = self.own.as_ref().is_some_and(|own| own.is_held(now));
+        self.directory.suspend(now, held);
         if let Some(beat) = self.own.as_mut().and_then(|own| own.poll(now)) {
             self.registry.heartbeat(now, beat.clone());
             self.send(&Notice::Node(beat)).await;

@@ -14,6 +14,9 @@ use crate::{NodeId, Opened, RoomEntry, RoomName, RoomSpec};
 
 /// A write that failed for want of a backbone is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
+/// A node that others keep removing puts itself back only so often: they have not heard of it, and both would write
+/// without end.
+const PUT_BACK: Duration = Duration::from_secs(2);
 /// Entries are written anew so often, well within the age at which the bucket drops them.
 const REFRESH: Duration = Duration::from_secs(1800);
 
@@ -71,6 +74,8 @@ pub struct Directory {
     gone: BTreeSet<NodeId>,
     /// From when on a node that has not been heard of counts as dead.
     judge_from: Option<Duration>,
+    /// This node's registration is withdrawn, so the others count it as dead.
+    suspended: bool,
     actions: VecDeque<Action>,
 }
 
@@ -95,6 +100,8 @@ struct Held {
     answered: bool,
     /// To be written.
     metadata: Option<serde_json::Value>,
+    /// When this node last put itself back into an entry.
+    put_back: Option<Duration>,
 }
 
 impl Directory {
@@ -108,6 +115,7 @@ impl Directory {
             alive: BTreeSet::new(),
             gone: BTreeSet::new(),
             judge_from: None,
+            suspended: false,
             actions: VecDeque::new(),
         }
     }
@@ -134,6 +142,7 @@ impl Directory {
             entry,
             answered: false,
             metadata: None,
+            put_back: None,
         };
         self.held.insert(room.clone(), held);
         if self.judge_from.is_some() {
@@ -160,6 +169,21 @@ impl Directory {
     pub fn close(&mut self, now: Duration, room: &RoomName) {
         if self.held.remove(room).is_some() {
             self.look(now, room.clone());
+        }
+    }
+
+    /// Closes all rooms here: the node leaves.
+    pub fn close_all(&mut self, now: Duration) {
+        for room in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.close(now, &room);
+        }
+    }
+
+    /// Whether this node's registration is withdrawn: then it leaves its rooms to the others until it is back.
+    pub fn suspend(&mut self, now: Duration, suspended: bool) {
+        let returns = std::mem::replace(&mut self.suspended, suspended) && !suspended;
+        if returns {
+            self.poll(now);
         }
     }
 
@@ -346,6 +370,19 @@ impl Directory {
                     winner: Arc::clone(stored),
                 }));
             }
+        }
+        let listed = stored
+            .as_ref()
+            .is_some_and(|entry| entry.replicas.contains(&self.me));
+        if let Some(held) = self.held.get_mut(&room)
+            && held.answered
+            && !listed
+        {
+            let lately = held.put_back.is_some_and(|at| now < at + PUT_BACK);
+            if self.suspended || lately {
+                return;
+            }
+            held.put_back = Some(now);
         }
         let due = now.saturating_sub(self.rooms.get(&room).map_or(now, |room| room.seen)) > REFRESH;
         let facts = rules::Facts {

@@ -86,6 +86,8 @@ struct Cached {
     revision: u64,
     /// What is being written, until the shell tells how it went.
     writing: Option<Option<RoomEntry>>,
+    /// The revision that was known when a read began.
+    reading: Option<u64>,
     /// Not before.
     retry: Duration,
     seen: Duration,
@@ -275,13 +277,14 @@ impl Directory {
             Outcome::Done(revision) => self.changed(now, room, entry, revision),
             Outcome::Conflict => {
                 cached.retry = now + RETRY;
+                cached.reading = Some(cached.revision);
                 self.actions.push_back(Action::Read(room.clone()));
             }
             Outcome::Unavailable => cached.retry = now + RETRY,
         }
     }
 
-    /// A read that followed a conflict has ended; whatever its revision, it is the truth.
+    /// A read that followed a conflict has ended.
     pub fn read(
         &mut self,
         now: Duration,
@@ -289,11 +292,16 @@ impl Directory {
         entry: Option<RoomEntry>,
         revision: u64,
     ) {
-        if let Some(cached) = self.rooms.get_mut(room) {
-            cached.revision = cached.revision.min(revision);
-            cached.retry = Duration::ZERO;
+        let Some(cached) = self.rooms.get_mut(room) else {
+            return;
+        };
+        cached.retry = Duration::ZERO;
+        // Whatever was told while the read was under way is newer than what it found.
+        if cached.reading.take() == Some(cached.revision) {
+            self.changed(now, room, entry, revision);
+        } else if self.judge_from.is_some() {
+            self.look(now, room.clone());
         }
-        self.changed(now, room, entry, revision);
     }
 
     /// A node lives.

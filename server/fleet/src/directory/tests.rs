@@ -290,12 +290,14 @@ impl World {
 
 #[test]
 fn after_any_faults_the_bucket_says_who_holds_what() {
-    for seed in 0..400 {
+    for seed in 0..200 {
         let mut world = World::new(seed);
         for _ in 0..300 {
             world.step();
             world.fault();
         }
+        // Somebody must be left to tidy up.
+        world.start(0);
         (0..NODES).for_each(|number| world.heal(number));
         for _ in 0..200 {
             world.step();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tradewind_fleet::{NatsSettings, NodeId};
 
 /// Fleet keys shorter than this can be guessed.
@@ -41,6 +41,7 @@ pub(crate) struct Node {
 #[serde(deny_unknown_fields)]
 pub(crate) struct FleetSettings {
     /// NATS servers, comma-separated in a variable, such as `nats://10.0.0.5:4222`.
+    #[serde(deserialize_with = "list")]
     pub(crate) nats: Vec<String>,
     /// Secret that all edges of the fleet share: probes without it are not answered.
     #[serde(default)]
@@ -177,9 +178,6 @@ pub(crate) fn load(
     let environment = Environment::with_prefix("TRADEWIND_EDGE")
         .prefix_separator("__")
         .separator("__")
-        .try_parsing(true)
-        .list_separator(",")
-        .with_list_parse_key("fleet.nats")
         .source(Some(environment.into_iter().collect()));
     let mut settings: Settings = builder.add_source(environment).build()?.try_deserialize()?;
     if let Some(path) = &settings.fleet.key_file {
@@ -198,6 +196,22 @@ pub(crate) fn load(
         });
     }
     Ok(settings)
+}
+
+/// A list, or one comma-separated text as a variable gives it.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Items(Vec<String>),
+        Text(String),
+    }
+    let items = match Either::deserialize(deserializer)? {
+        Either::Items(items) => items,
+        Either::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    let trimmed = items.iter().map(|item| item.trim().to_owned());
+    Ok(trimmed.filter(|item| !item.is_empty()).collect())
 }
 
 fn read(path: &Path) -> Result<String, SettingsError> {
@@ -240,7 +254,8 @@ mod tests {
         let needed = [
             ("TRADEWIND_EDGE__NODE__ID", "tokyo"),
             ("TRADEWIND_EDGE__FLEET__NATS", "nats://a:4222,nats://b:4222"),
-            ("TRADEWIND_EDGE__FLEET__KEY", "0123456789abcdef"),
+            // Digits that would not survive being read as a number.
+            ("TRADEWIND_EDGE__FLEET__KEY", "0012345678901234"),
             ("OTHER__KEY", "x"),
         ];
         let all = needed.iter().chain(variables);
@@ -258,6 +273,27 @@ mod tests {
         assert_eq!(settings.fleet.nats.len(), 2);
         assert_eq!(settings.probe.bind.port(), 5);
         assert!(settings.probe.required);
+        assert_eq!(settings.fleet.key(), b"0012345678901234");
+        let relaxed = [
+            ("TRADEWIND_EDGE__PROBE__REQUIRED", "false"),
+            ("TRADEWIND_EDGE__DRAIN__DEADLINE_S", "60"),
+        ];
+        let relaxed = with(&relaxed).unwrap();
+        assert_eq!(
+            (relaxed.probe.required, relaxed.drain.deadline_s),
+            (false, 60)
+        );
+    }
+
+    #[test]
+    fn the_example_is_good() {
+        let file = Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/edge-agent.example.yaml"
+        ));
+        let settings = load(Some(file), Vec::new()).unwrap();
+        assert_eq!(settings.node.id.as_str(), "ND_tokyo1");
+        assert_eq!(settings.metrics.bind, Metrics::default().bind);
     }
 
     #[test]

@@ -25,6 +25,8 @@ const ROOMS: Bucket = Bucket {
 };
 /// How often the cores are given the time.
 const TICK: Duration = Duration::from_millis(100);
+/// A backbone that has not come by then after the start is away.
+const FIRST_CONNECTION: Duration = Duration::from_secs(3);
 /// How long sending a notice may hold the task up.
 const SENDING: Duration = Duration::from_millis(200);
 /// Commands and answers that may wait for the task.
@@ -206,6 +208,7 @@ impl Driver {
         if state != Connection::Down {
             tracing::info!("fleet: connected");
             self.registry.connected(now);
+            self.directory.connected();
             if let Some(own) = &mut self.own {
                 own.speak_soon(now);
             }
@@ -349,6 +352,9 @@ impl Driver {
         self.registry.poll(now);
         let held = self.own.as_ref().is_some_and(|own| own.is_held(now));
         self.directory.suspend(now, held);
+        if !self.is_up() && now > FIRST_CONNECTION {
+            self.directory.disconnected();
+        }
         if let Some(beat) = self.own.as_mut().and_then(|own| own.poll(now)) {
             self.registry.heartbeat(now, beat.clone());
             self.send(&Notice::Node(beat)).await;

@@ -74,6 +74,8 @@ pub struct Directory {
     gone: BTreeSet<NodeId>,
     /// From when on a node that has not been heard of counts as dead.
     judge_from: Option<Duration>,
+    /// Nobody can be asked, so no opener waits.
+    offline: bool,
     /// This node's registration is withdrawn, so the others count it as dead.
     suspended: bool,
     actions: VecDeque<Action>,
@@ -107,7 +109,7 @@ struct Held {
 }
 
 impl Directory {
-    /// A directory that knows nothing and is cut off.
+    /// A directory that knows nothing yet: who opens a room waits for the first list.
     #[must_use]
     pub fn new(me: NodeId) -> Self {
         Self {
@@ -117,6 +119,7 @@ impl Directory {
             alive: BTreeSet::new(),
             gone: BTreeSet::new(),
             judge_from: None,
+            offline: false,
             suspended: false,
             actions: VecDeque::new(),
         }
@@ -149,17 +152,25 @@ impl Directory {
         self.held.insert(room.clone(), held);
         if self.judge_from.is_some() {
             self.look(now, room.clone());
-        } else {
+        } else if self.offline {
             self.settle(room);
         }
     }
 
     /// Stops waiting: what this node believes of the room is the answer.
     pub fn settle(&mut self, room: &RoomName) {
+        let known = self
+            .rooms
+            .get(room)
+            .is_some_and(|room| room.entry.is_some());
         if let Some(held) = self.held.get_mut(room)
             && !held.answered
         {
             held.answered = true;
+            if !known {
+                // A room that nobody has agreed to yields to any that somebody has.
+                held.entry.epoch = 0;
+            }
             self.actions.push_back(Action::Opened(Opened {
                 entry: held.entry.clone(),
                 confirmed: false,
@@ -238,6 +249,7 @@ impl Directory {
         judge_after: Duration,
     ) {
         self.judge_from = Some(now + judge_after);
+        self.offline = false;
         for cached in self.rooms.values_mut() {
             // What was under way when the connection went will not be told any more, and numbers may start anew.
             cached.writing = None;
@@ -257,9 +269,15 @@ impl Directory {
         }
     }
 
+    /// The backbone is there, and its list under way: who opens a room waits for it.
+    pub fn connected(&mut self) {
+        self.offline = false;
+    }
+
     /// The backbone is gone: rooms go on, and new ones are provisional.
     pub fn disconnected(&mut self) {
         self.judge_from = None;
+        self.offline = true;
         for room in self.held.keys().cloned().collect::<Vec<_>>() {
             self.settle(&room);
         }

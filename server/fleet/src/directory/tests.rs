@@ -307,6 +307,45 @@ fn after_any_faults_the_bucket_says_who_holds_what() {
 }
 
 #[test]
+fn a_room_that_others_agreed_to_outlives_one_that_nobody_did() {
+    let mut directory = Directory::new(id(0));
+    let second = Duration::from_secs;
+    let name: RoomName = "till".parse().unwrap();
+    directory.disconnected();
+    // The provisional room's sid is the greater one, which decides only among equals.
+    directory.open(second(0), &RoomSpec::new(name.clone(), "RM_z"));
+    let opened = directory.poll_action();
+    assert!(matches!(opened, Some(Action::Opened(opened)) if !opened.confirmed));
+
+    let theirs = RoomEntry::first(&RoomSpec::new(name.clone(), "RM_a"), &id(1));
+    let listed = BTreeMap::from([(name, (Some(theirs.clone()), 7))]);
+    directory.listed(second(1), listed, second(5));
+    let actions: Vec<Action> = std::iter::from_fn(|| directory.poll_action()).collect();
+    let superseded = Action::Event(RoomEvent::Superseded {
+        lost_sid: "RM_z".to_owned(),
+        winner: Arc::new(theirs),
+    });
+    assert!(actions.contains(&superseded), "{actions:?}");
+}
+
+#[test]
+fn who_opens_a_room_before_the_first_list_waits_for_it() {
+    let mut directory = Directory::new(id(0));
+    let name: RoomName = "till".parse().unwrap();
+    let spec = RoomSpec::new(name.clone(), "RM_z");
+    directory.open(Duration::ZERO, &spec);
+    assert_eq!(directory.poll_action(), None);
+    let theirs = RoomEntry::first(&RoomSpec::new(name.clone(), "RM_a"), &id(1));
+    let listed = BTreeMap::from([(name, (Some(theirs), 7))]);
+    directory.listed(Duration::ZERO, listed, Duration::from_secs(5));
+    let joins = |action: &Action| {
+        matches!(action, Action::Write { entry: Some(entry), expected: 7, .. }
+            if entry.sid == "RM_a" && entry.replicas.len() == 2)
+    };
+    assert!(std::iter::from_fn(|| directory.poll_action()).any(|action| joins(&action)));
+}
+
+#[test]
 fn a_quiet_fleet_writes_nothing() {
     let mut world = World::new(1);
     let name: RoomName = "till".parse().unwrap();

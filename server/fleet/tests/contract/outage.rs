@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tradewind_fleet::directory::RoomEvent;
-use tradewind_fleet::{Events, Fleet, FleetEvent, RoomEntry, RoomName, RoomSpec};
+use tradewind_fleet::{Events, Fleet, FleetEvent, RoomName, RoomSpec};
 
 use crate::world::{World, acquainted, eventually};
 
@@ -81,28 +82,34 @@ pub(crate) async fn a_room_that_both_sides_opened_is_one_room_afterwards(mut wor
         .unwrap();
     assert!(!by_a.confirmed && !by_b.confirmed);
 
-    let mut at_a = a.events();
+    let (mut at_a, mut at_b) = (a.events(), b.events());
     world.bring_back(true);
-    // Equal epochs: the greater sid wins, whoever comes first.
-    let (lost, winner) = event(&mut at_a, |event| match event {
+    let superseded = |event| match event {
         FleetEvent::Room(RoomEvent::Superseded { lost_sid, winner }) => {
-            Some((lost_sid, RoomEntry::clone(&winner)))
+            Some((lost_sid, winner.sid.clone()))
         }
         _ => None,
-    })
-    .await;
-    assert_eq!((lost.as_str(), winner.sid.as_str()), ("RM_a", "RM_b"));
+    };
+    // Whoever came first has won: exactly one side is told to let its participants go.
+    let (loser, winner) = tokio::select! {
+        told = event(&mut at_a, superseded) => told,
+        told = event(&mut at_b, superseded) => told,
+    };
+    let sids = BTreeSet::from([loser.as_str(), winner.as_str()]);
+    assert_eq!(sids, BTreeSet::from(["RM_a", "RM_b"]));
+    let lost_side = if loser == "RM_a" { &a } else { &b };
     for fleet in [&a, &b] {
         eventually("one room", || {
-            fleet.room(&name).is_some_and(|room| room.sid == "RM_b")
+            fleet.room(&name).is_some_and(|room| room.sid == winner)
         })
         .await;
     }
-    let again = a.open_room(RoomSpec::new(name, "RM_c")).await.unwrap();
-    assert_eq!(
-        (again.entry.sid.as_str(), again.entry.replicas.len()),
-        ("RM_b", 2)
-    );
+    let again = lost_side
+        .open_room(RoomSpec::new(name, "RM_c"))
+        .await
+        .unwrap();
+    assert_eq!(again.entry.sid, winner);
+    assert_eq!(again.entry.replicas.len(), 2);
 }
 
 pub(crate) async fn a_backbone_without_its_disk_learns_everything_anew(mut world: World) {

@@ -21,6 +21,8 @@ const MAX_SOURCES: usize = 16_384;
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
     sources: BTreeMap<IpAddr, Allowance>,
+    /// When quiet addresses were last forgotten.
+    swept: Duration,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,11 @@ impl Echo {
 
     fn allows(&mut self, now: Duration, from: IpAddr) -> bool {
         if !self.sources.contains_key(&from) && self.sources.len() >= MAX_SOURCES {
+            // Looking through all of them for each forged address would be the flood's work.
+            if now.saturating_sub(self.swept) < Duration::from_secs(1) {
+                return false;
+            }
+            self.swept = now;
             // Whoever has been quiet for long enough has nothing to be remembered for.
             let full_after = Duration::from_secs_f64(BURST / PER_SECOND);
             self.sources

@@ -1,6 +1,7 @@
 //! A UDP proxy that holds every datagram back for a while, and lets answers pass.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,12 @@ pub(crate) async fn before(port: u16, delay: Duration) -> SocketAddr {
         let mut inside: BTreeMap<SocketAddr, Arc<UdpSocket>> = BTreeMap::new();
         let mut buffer = [0; 2048];
         while let Ok((length, from)) = outside.recv_from(&mut buffer).await {
-            if !inside.contains_key(&from) {
+            if let Entry::Vacant(place) = inside.entry(from) {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
                 socket.connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
                 let socket = Arc::new(socket);
                 tokio::spawn(answer(Arc::clone(&socket), Arc::clone(&outside), from));
-                inside.insert(from, socket);
+                place.insert(socket);
             }
             let socket = Arc::clone(&inside[&from]);
             let datagram = buffer[..length].to_vec();

@@ -3,6 +3,11 @@
 //! The NATS server is the program that `TRADEWIND_NATS_SERVER` names, or `nats-server` on the path; without either,
 //! these tests say so and are skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop here"
+)]
+
 mod delay;
 mod host;
 

@@ -70,7 +70,7 @@ enum Heard {
 
 enum RoomsHeard {
     Listed(BTreeMap<RoomName, (Option<RoomEntry>, u64)>),
-    Changed(RoomName, Option<RoomEntry>, u64),
+    Changed(RoomName, Option<Box<RoomEntry>>, u64),
     Ended,
 }
 
@@ -387,6 +387,7 @@ impl Driver {
                 self.returned();
             }
             Heard::Rooms(RoomsHeard::Changed(room, entry, revision)) => {
+                let entry = entry.map(|entry| *entry);
                 self.directory.changed(now, &room, entry, revision);
             }
             Heard::Rooms(RoomsHeard::Ended) => self.directory.disconnected(),
@@ -561,7 +562,7 @@ async fn follow_once(
                         rooms.insert(room, (entry, value.revision));
                         continue;
                     }
-                    None => RoomsHeard::Changed(room, entry, value.revision),
+                    None => RoomsHeard::Changed(room, entry.map(Box::new), value.revision),
                 }
             }
         };

@@ -30,7 +30,7 @@ impl Random {
 
 #[derive(Clone, Debug)]
 enum Notice {
-    Beat(Heartbeat),
+    Beat(Box<Heartbeat>),
     Withdrawal(Withdrawal),
 }
 
@@ -100,7 +100,7 @@ impl World {
                 .as_mut()
                 .and_then(|own| own.poll(self.now));
             if let Some(beat) = beat {
-                self.send(number, &Notice::Beat(beat));
+                self.send(number, &Notice::Beat(Box::new(beat)));
             }
         }
         while let Some((&(at, number), _)) = self.under_way.first_key_value()
@@ -140,7 +140,7 @@ impl World {
                 {
                     own.heard_other(self.now, beat.epoch, beat.number);
                 }
-                registry.heartbeat(now, beat);
+                registry.heartbeat(now, *beat);
             }
             Notice::Withdrawal(withdrawal) => {
                 if let Some(own) = &mut self.nodes[to]

@@ -3,6 +3,12 @@
 //! The server is the program that `TRADEWIND_NATS_SERVER` names, or `nats-server` on the path; without either, the
 //! NATS half says so and is skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop here"
+)]
+
+mod access;
 mod keys;
 mod messages;
 mod nodes;

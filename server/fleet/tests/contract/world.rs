@@ -25,6 +25,7 @@ pub(crate) struct NatsServer {
     program: PathBuf,
     port: u16,
     disk: PathBuf,
+    flags: &'static [&'static str],
     process: Child,
 }
 
@@ -35,6 +36,11 @@ impl World {
 
     /// `None`, and a word why, without a server to run.
     pub(crate) async fn nats() -> Option<Self> {
+        Self::nats_with(&[]).await
+    }
+
+    /// As [`Self::nats`], with further flags of the server's.
+    pub(crate) async fn nats_with(flags: &'static [&'static str]) -> Option<Self> {
         let Some(program) = find_program() else {
             eprintln!("SKIPPED: no nats-server on the path, and TRADEWIND_NATS_SERVER is not set");
             return None;
@@ -47,13 +53,22 @@ impl World {
             .and_then(|socket| socket.local_addr())
             .unwrap()
             .port();
-        let process = start(&program, port, &disk);
+        let process = start(&program, port, &disk, flags);
         Some(Self::Nats(Box::new(NatsServer {
             program,
             port,
             disk,
+            flags,
             process,
         })))
+    }
+
+    /// Where the server listens.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Hub(_) => String::new(),
+            Self::Nats(nats) => format!("nats://127.0.0.1:{}", nats.port),
+        }
     }
 
     /// A server's membership, announced and ready.
@@ -76,9 +91,9 @@ impl World {
         match self {
             Self::Hub(hub) if server => Fleet::over(hub.member(), "test", me, 1),
             Self::Hub(hub) => Fleet::agent(hub.member(), "test", me, 1),
-            Self::Nats(nats) => {
+            Self::Nats(_) => {
                 let settings = NatsSettings {
-                    urls: vec![format!("nats://127.0.0.1:{}", nats.port)],
+                    urls: vec![self.url()],
                     ..NatsSettings::default()
                 };
                 let backbone = Nats::connect(&settings).await.unwrap();
@@ -112,7 +127,7 @@ impl World {
                 if !with_disk {
                     std::fs::remove_dir_all(&nats.disk).unwrap();
                 }
-                nats.process = start(&nats.program, nats.port, &nats.disk);
+                nats.process = start(&nats.program, nats.port, &nats.disk, nats.flags);
             }
         }
     }
@@ -135,10 +150,11 @@ fn find_program() -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-fn start(program: &PathBuf, port: u16, disk: &PathBuf) -> Child {
+fn start(program: &PathBuf, port: u16, disk: &PathBuf, flags: &[&str]) -> Child {
     Command::new(program)
         .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
         .arg(disk)
+        .args(flags)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)

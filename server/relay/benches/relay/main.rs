@@ -146,13 +146,14 @@ fn copies_per_node() -> u64 {
             .offered_bytes;
         for _ in 0..PACKETS {
             let rtp = Bytes::from(vec![0; BYTES]);
-            drop(paris.handle().send_media(
+            let taken = paris.handle().send_media(
                 &tokyo.name,
                 MediaClass::VideoBase,
                 flow(1),
                 Epoch(0),
                 rtp,
-            ));
+            );
+            taken.expect("taken");
             thread::sleep(Duration::from_millis(1));
         }
         thread::sleep(Duration::from_millis(200));

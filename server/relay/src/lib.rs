@@ -32,6 +32,13 @@
 //!
 //! When a link ends, both sides forget its flows and demands, and [`Event::Down`] says so. After the next [`Event::Up`], flows
 //! are opened and subscribed to again. A dead peer is noticed within three seconds.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "a test's virtual time has to begin at some instant"
+    )
+)]
 
 mod class;
 pub mod congestion;

@@ -153,17 +153,12 @@ fn send(from: &Running, to: &NodeId, load: Load, start: Instant, spell: Spell) -
         lag: histogram(),
     };
     let end = spell.warm_up + spell.measured;
-    loop {
-        let Some((number, stream)) = streams
-            .iter_mut()
-            .enumerate()
-            .min_by_key(|(_, stream)| stream.next)
-        else {
-            break;
-        };
-        if stream.next > end {
-            break;
-        }
+    while let Some((number, stream)) = streams
+        .iter_mut()
+        .enumerate()
+        .min_by_key(|(_, stream)| stream.next)
+        .filter(|(_, stream)| stream.next <= end)
+    {
         thread::sleep(stream.next.saturating_sub(start.elapsed()));
         let lag = start.elapsed().saturating_sub(stream.next);
         let measured = stream.next >= spell.warm_up;

@@ -142,11 +142,6 @@ impl RateController {
         ((2.0 * self.target / 8.0 * round_trip.as_secs_f64()) as u64).max(LEAST)
     }
 
-    /// The shortest round trip lately.
-    pub fn base_round_trip(&self) -> Option<Duration> {
-        self.base.get()
-    }
-
     fn close_interval(&mut self, now: Instant) {
         if now.saturating_duration_since(self.open.start) < INTERVAL {
             return;

@@ -53,7 +53,7 @@ mod shell;
 pub use class::{MediaClass, SendClass};
 pub use demand::Subscriber;
 pub use frame::LayerDemand;
-pub use hop::MediaPacket;
+pub use hop::{HopStats, MediaPacket};
 pub use id::{BitsPerSecond, Epoch, FlowId, NodeId, RoomKey};
 pub use shell::{
     Delivery, Event, Inbox, InboxReader, Peer, Relay, RelayConfig, RelayHandle, SendError,

@@ -14,7 +14,7 @@ use crate::id::BitsPerSecond;
 /// A queue that is older than this stands.
 pub const STANDING_AFTER: Duration = Duration::from_millis(100);
 /// How long a packet may wait in a standing queue.
-pub const STANDING_DEADLINE: Duration = Duration::from_millis(25);
+pub const STANDING_DEADLINE: Duration = Duration::from_millis(15);
 /// Tokens that may gather, as time at the present rate.
 const BURST: Duration = Duration::from_millis(4);
 /// Tokens that may gather at least, bytes: two full packets.

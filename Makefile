@@ -5,7 +5,7 @@ CARGO ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 FLAGS ?=
 
-.PHONY: help run test test-unit test-system lint deny fuzz-build fuzz-replay pages build clean
+.PHONY: help run test test-unit test-system bench-relay lint deny fuzz-build fuzz-replay pages build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ test-system: pages ## a real server with real clients: Python, Node, Chromium, F
 	$(CARGO) build --workspace
 	tests/run setup
 	TRADEWIND_BIN="$(abspath $(TARGET))/debug/tradewind" tests/run all
+
+bench-relay: ## what a hop between nodes costs and carries; the last line is JSON
+	$(CARGO) bench --package tradewind-relay --bench relay
 
 lint: pages ## formatting, lints, page checks
 	$(CARGO) fmt --all --check

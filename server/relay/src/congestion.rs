@@ -142,11 +142,6 @@ impl RateController {
         ((2.0 * self.target / 8.0 * round_trip.as_secs_f64()) as u64).max(LEAST)
     }
 
-    /// The shortest round trip lately.
-    pub fn base_round_trip(&self) -> Option<Duration> {
-        self.base.get()
-    }
-
     fn close_interval(&mut self, now: Instant) {
         if now.saturating_duration_since(self.open.start) < INTERVAL {
             return;
@@ -182,8 +177,8 @@ impl RateController {
         if self.hold_until.is_some_and(|until| now < until) {
             return;
         }
-        // One interval may be a pause of the machine; two are a queue.
-        if self.over_limit >= 2 {
+        // One or two intervals may be a pause of the machine; three are a queue.
+        if self.over_limit >= 3 {
             self.cut(now, Cut::Queue(queue), interval.round_trip.unwrap_or(queue));
         } else if loss > self.normal_loss + LOSS_LIMIT {
             let settle = self.base.get().unwrap_or(Duration::ZERO) + LOSS_WINDOW;
@@ -261,8 +256,14 @@ impl RateController {
             (self.target * (1.0 + per_second * time.as_secs_f64())).min(self.limits.max.0 as f64);
     }
 
-    /// Bits per second that arrived lately.
+    /// Bits per second that arrived lately: the better of a short and a long window, since ACKs that a pause of the machine
+    /// held up come too late for the one and a rate that has just grown too early for the other.
     fn delivered(&self) -> f64 {
+        self.delivered_within(DELIVERY_WINDOW)
+            .max(self.delivered_within(LOSS_WINDOW))
+    }
+
+    fn delivered_within(&self, window: Duration) -> f64 {
         let Some(last) = self.closed.back() else {
             return 0.0;
         };
@@ -270,7 +271,7 @@ impl RateController {
             .closed
             .iter()
             .rev()
-            .take_while(|i| last.end.saturating_duration_since(i.start) <= DELIVERY_WINDOW);
+            .take_while(|i| last.end.saturating_duration_since(i.start) <= window);
         let (bytes, start) = recent.fold((0, last.start), |(bytes, _), i| {
             (bytes + i.delivered, i.start)
         });

@@ -12,7 +12,7 @@ use crate::class::{MediaClass, SendClass};
 use crate::frame::{Copy, Datagram, Frame, FrameError, HopHeader, MAX_OVERHEAD, MediaHeader};
 use crate::id::{BitsPerSecond, Epoch, FlowId};
 use crate::repair::{Arrival, Kept, LossReceiver, LossSender};
-use crate::scheduler::{ClassStats, Scheduler};
+use crate::scheduler::Scheduler;
 
 /// How often the sender is told what arrived.
 const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
@@ -58,6 +58,8 @@ pub struct HopStats {
     pub retransmitted: u64,
     /// Packets that were sent twice unasked.
     pub duplicated: u64,
+    /// Packets that waited too long for the link, or found no room to wait.
+    pub dropped: u64,
 }
 
 /// Both directions of a link's media.
@@ -221,12 +223,12 @@ impl Hop {
 
     /// Counts since the link came up.
     pub fn stats(&self) -> HopStats {
-        self.stats
-    }
-
-    /// Counts of one queue.
-    pub fn queue_stats(&self, class: SendClass) -> ClassStats {
-        self.scheduler.stats(class)
+        let queues = SendClass::ALL.map(|class| self.scheduler.stats(class));
+        let dropped = queues.iter().map(|queue| queue.late + queue.overflow).sum();
+        HopStats {
+            dropped,
+            ..self.stats
+        }
     }
 
     fn on_media(&mut self, now: Instant, header: &MediaHeader, rtp: Bytes) -> Incoming {

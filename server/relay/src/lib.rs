@@ -32,6 +32,13 @@
 //!
 //! When a link ends, both sides forget its flows and demands, and [`Event::Down`] says so. After the next [`Event::Up`], flows
 //! are opened and subscribed to again. A dead peer is noticed within three seconds.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "a test's virtual time has to begin at some instant"
+    )
+)]
 
 mod class;
 pub mod congestion;
@@ -46,7 +53,7 @@ mod shell;
 pub use class::{MediaClass, SendClass};
 pub use demand::Subscriber;
 pub use frame::LayerDemand;
-pub use hop::MediaPacket;
+pub use hop::{HopStats, MediaPacket};
 pub use id::{BitsPerSecond, Epoch, FlowId, NodeId, RoomKey};
 pub use shell::{
     Delivery, Event, Inbox, InboxReader, Peer, Relay, RelayConfig, RelayHandle, SendError,

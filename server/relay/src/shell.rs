@@ -1,7 +1,8 @@
 //! The thin shell around the core: QUIC connections, certificates, the relay's thread.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the shell owns the clock and the thread of the relay"
+    clippy::disallowed_types,
+    reason = "the shell owns the clock, the socket and the thread of the relay"
 )]
 
 mod controller;

@@ -125,10 +125,11 @@ fn key_frame_requests_and_drain_reach_the_other_node() {
         .handle()
         .request_key_frame(&paris.name, flow(1))
         .unwrap();
-    paris.expect("a key-frame request", |event| match event {
-        Event::KeyFrameNeeded { flow: asked, .. } => Some(assert_eq!(asked, flow(1))),
+    let asked = paris.expect("a key-frame request", |event| match event {
+        Event::KeyFrameNeeded { flow, .. } => Some(flow),
         _ => None,
     });
+    assert_eq!(asked, flow(1));
     tokyo.handle().drain().unwrap();
     paris.expect("drain", |event| {
         matches!(event, Event::Draining { .. }).then_some(())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::path::{Fate, Path, PathStats, Shape};
+use crate::random::Random;
 use crate::topology::Topology;
 
 /// A direction between two nodes, by their places in [`Topology::nodes`].
@@ -184,9 +185,11 @@ impl Net {
     }
 }
 
-/// Each direction has losses of its own, which do not change when nodes are added behind it in the file.
+/// Each direction has losses of its own, which do not change when nodes are added behind it in the file. Mixed twice: seeds
+/// that merely lie apart would draw the same numbers at different places.
 fn seed_of(seed: u64, (from, to): Direction) -> u64 {
-    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((from as u64) << 32 | to as u64)
+    let mixed = Random::new(seed).next_u64();
+    Random::new(mixed ^ ((from as u64) << 32 | to as u64)).next_u64()
 }
 
 impl PartialEq for Departure {
@@ -207,5 +210,24 @@ impl Ord for Departure {
     /// The earliest is the greatest, since the heap gives the greatest first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_seeds_and_directions_do_not_draw_the_same_numbers_at_other_places() {
+        let draws = |seed| {
+            let mut random = Random::new(seed);
+            (0..1_000)
+                .map(move |_| random.next_u64())
+                .collect::<Vec<_>>()
+        };
+        let first = draws(seed_of(1, (0, 1)));
+        for other in [seed_of(2, (0, 1)), seed_of(1, (1, 0)), seed_of(1, (0, 2))] {
+            assert!(draws(other).iter().all(|number| !first.contains(number)));
+        }
     }
 }

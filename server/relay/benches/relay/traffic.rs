@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use tradewind_relay::{Epoch, MediaClass};
+use tradewind_relay::{Epoch, MediaClass, NodeId};
 use tradewind_wan::PathStats;
 
 use crate::common::{Running, flow};
@@ -22,13 +22,13 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// How long to run before and while measuring.
 #[derive(Clone, Copy)]
-pub struct Spell {
-    pub warm_up: Duration,
-    pub measured: Duration,
+pub(crate) struct Spell {
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
 }
 
 /// The streams of one direction, none in step with another.
-pub struct Load {
+pub(crate) struct Load {
     streams: Vec<Stream>,
 }
 
@@ -43,7 +43,7 @@ struct Stream {
 
 impl Load {
     /// Eight speakers and eight video tracks that make `megabits` of RTP together.
-    pub fn new(megabits: f64) -> Self {
+    pub(crate) fn new(megabits: f64) -> Self {
         let speech = SPEAKERS as f64 * SPEECH_BYTES as f64 * 8.0 / SPEECH.as_secs_f64();
         let track = (megabits * 1e6 - speech) / 8.0 / TRACKS as f64;
         let mut streams = Vec::new();
@@ -79,24 +79,24 @@ impl Load {
     }
 
     /// The numbers of its flows.
-    pub fn flows(&self) -> impl Iterator<Item = u32> + use<> {
+    pub(crate) fn flows(&self) -> impl Iterator<Item = u32> + use<> {
         1..1 + self.streams.len() as u32
     }
 }
 
 /// What was sent and what arrived, of the packets sent while measuring.
-pub struct Outcome {
+pub(crate) struct Outcome {
     sent: Counts,
     arrived: Counts,
     repaired: Counts,
     delay: Histogram<u64>,
     lag: Histogram<u64>,
     /// One-way delay of the network, milliseconds.
-    pub base_ms: f64,
-    /// Bytes on the network per media packet above its RTP packet.
-    pub overhead_bytes: f64,
+    pub(crate) base_ms: f64,
+    /// Bytes on the network per media packet above its RTP packet; meaningful on a network that loses nothing.
+    pub(crate) overhead_bytes: f64,
     /// Share of packets that the network let through.
-    pub path_passed: f64,
+    pub(crate) path_passed: f64,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -107,7 +107,7 @@ struct Counts {
 }
 
 /// Sends `load` from one node to the other.
-pub fn measure(
+pub(crate) fn measure(
     from: &Running,
     to: Running,
     load: Load,
@@ -116,24 +116,26 @@ pub fn measure(
 ) -> Outcome {
     let start = Instant::now();
     let done = AtomicBool::new(false);
+    let stop = &done;
+    let name = to.name.clone();
     let before = stats();
     thread::scope(|scope| {
-        let receiving = scope.spawn(|| receive(&to, start, &done));
-        let sent = send(from, &to, load, start, spell);
+        let receiving = scope.spawn(move || receive(to, start, stop));
+        let sent = send(from, &name, load, start, spell);
         let after = stats();
         thread::sleep(SETTLE);
         done.store(true, Ordering::Relaxed);
-        let (arrived, repaired, delay) = receiving.join().expect("the receiver ends well");
+        let got = receiving.join().expect("the receiver ends well");
         let bytes = (after.offered_bytes - before.offered_bytes) as f64;
         let offered = (after.offered - before.offered) as f64;
         Outcome {
             sent: sent.measured,
-            arrived,
-            repaired,
-            delay,
+            arrived: got.measured,
+            repaired: got.repaired,
+            delay: got.delay,
             lag: sent.lag,
             base_ms: 0.0,
-            overhead_bytes: (bytes - sent.all_bytes as f64) / sent.all_packets as f64,
+            overhead_bytes: (bytes - got.all_bytes as f64) / got.all_packets as f64,
             path_passed: (after.passed - before.passed) as f64 / offered.max(1.0),
         }
     })
@@ -142,30 +144,21 @@ pub fn measure(
 struct Sent {
     measured: Counts,
     lag: Histogram<u64>,
-    all_bytes: u64,
-    all_packets: u64,
 }
 
-fn send(from: &Running, to: &Running, load: Load, start: Instant, spell: Spell) -> Sent {
+fn send(from: &Running, to: &NodeId, load: Load, start: Instant, spell: Spell) -> Sent {
     let mut streams = load.streams;
     let mut sent = Sent {
         measured: Counts::default(),
         lag: histogram(),
-        all_bytes: 0,
-        all_packets: 0,
     };
     let end = spell.warm_up + spell.measured;
-    loop {
-        let Some((number, stream)) = streams
-            .iter_mut()
-            .enumerate()
-            .min_by_key(|(_, stream)| stream.next)
-        else {
-            break;
-        };
-        if stream.next > end {
-            break;
-        }
+    while let Some((number, stream)) = streams
+        .iter_mut()
+        .enumerate()
+        .min_by_key(|(_, stream)| stream.next)
+        .filter(|(_, stream)| stream.next <= end)
+    {
         thread::sleep(stream.next.saturating_sub(start.elapsed()));
         let lag = start.elapsed().saturating_sub(stream.next);
         let measured = stream.next >= spell.warm_up;
@@ -178,15 +171,13 @@ fn send(from: &Running, to: &Running, load: Load, start: Instant, spell: Spell) 
             rtp[0] = u8::from(measured);
             rtp[1..9].copy_from_slice(&(start.elapsed().as_nanos() as u64).to_be_bytes());
             let taken = from.handle().send_media(
-                &to.name,
+                to,
                 stream.class,
                 flow(number as u32 + 1),
                 Epoch(0),
                 Bytes::from(rtp),
             );
             taken.expect("the relay takes every packet");
-            sent.all_bytes += stream.packet as u64;
-            sent.all_packets += 1;
             if measured {
                 sent.measured.count(stream.class);
                 record(&mut sent.lag, lag);
@@ -196,29 +187,47 @@ fn send(from: &Running, to: &Running, load: Load, start: Instant, spell: Spell) 
     sent
 }
 
-fn receive(to: &Running, start: Instant, done: &AtomicBool) -> (Counts, Counts, Histogram<u64>) {
-    let (mut arrived, mut repaired, mut delay) =
-        (Counts::default(), Counts::default(), histogram());
+struct Got {
+    measured: Counts,
+    repaired: Counts,
+    delay: Histogram<u64>,
+    all_bytes: u64,
+    all_packets: u64,
+}
+
+fn receive(to: Running, start: Instant, done: &AtomicBool) -> Got {
+    let mut got = Got {
+        measured: Counts::default(),
+        repaired: Counts::default(),
+        delay: histogram(),
+        all_bytes: 0,
+        all_packets: 0,
+    };
     while !done.load(Ordering::Relaxed) {
         while let Some((_, packet)) = to.reader.next_media() {
             let now = start.elapsed();
+            got.all_bytes += packet.rtp.len() as u64;
+            got.all_packets += 1;
             let (Some(1), Some(stamp)) = (packet.rtp.first(), packet.rtp.get(1..9)) else {
                 continue;
             };
             let stamp = stamp
                 .iter()
                 .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-            arrived.count(packet.class);
+            got.measured.count(packet.class);
             if packet.repaired {
-                repaired.count(packet.class);
+                got.repaired.count(packet.class);
             } else {
-                record(&mut delay, now.saturating_sub(Duration::from_nanos(stamp)));
+                record(
+                    &mut got.delay,
+                    now.saturating_sub(Duration::from_nanos(stamp)),
+                );
             }
         }
         while to.reader.next_event().is_some() {}
         to.wait(Duration::from_millis(20));
     }
-    (arrived, repaired, delay)
+    got
 }
 
 impl Counts {
@@ -237,32 +246,32 @@ impl Counts {
 
 impl Outcome {
     /// Share of packets whose first copy arrived.
-    pub fn first_try(&self) -> f64 {
+    pub(crate) fn first_try(&self) -> f64 {
         (self.arrived.all() - self.repaired.all()) as f64 / self.sent.all() as f64
     }
 
     /// Share of sound packets that arrived, repairs included.
-    pub fn audio_delivered(&self) -> f64 {
+    pub(crate) fn audio_delivered(&self) -> f64 {
         self.arrived.audio as f64 / self.sent.audio as f64
     }
 
     /// Delay of first copies, from the call that sends to the thread that reads, microseconds.
-    pub fn delay_us(&self, quantile: f64) -> u64 {
+    pub(crate) fn delay_us(&self, quantile: f64) -> u64 {
         self.delay.value_at_quantile(quantile)
     }
 
     /// The same above the delay of the network, milliseconds.
-    pub fn queue_ms(&self, quantile: f64) -> f64 {
+    pub(crate) fn queue_ms(&self, quantile: f64) -> f64 {
         (self.delay_us(quantile) as f64 / 1e3 - self.base_ms).max(0.0)
     }
 
     /// Whether packets were sent when they should have been.
-    pub fn on_time(&self) -> bool {
+    pub(crate) fn on_time(&self) -> bool {
         self.lag.value_at_quantile(0.99) < 5_000
     }
 
     /// One row of the table.
-    pub fn line(&self, name: &str) -> String {
+    pub(crate) fn line(&self, name: &str) -> String {
         let share = |arrived: u64, sent: u64| 100.0 * arrived as f64 / sent as f64;
         format!(
             "{name:38} sent {:6}  first try {:7.3} %  audio {:7.3} %  base {:7.3} %  enhancement {:7.3} %  \

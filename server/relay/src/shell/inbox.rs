@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::frame::LayerDemand;
-use crate::hop::MediaPacket;
+use crate::hop::{HopStats, MediaPacket};
 use crate::id::{BitsPerSecond, FlowId, NodeId, RoomKey};
 
 /// What happens on links, beside media.
@@ -38,6 +38,8 @@ pub enum Event {
         loss: f64,
         /// What congestion control allows.
         rate: BitsPerSecond,
+        /// Counts of both directions since the link came up.
+        stats: HopStats,
     },
     /// The peer can send a flow to subscribe to.
     FlowOpened {

@@ -178,15 +178,17 @@ impl Link {
     }
 
     fn report_quality(&mut self) {
-        let (round_trip, rate, loss) = (self.connection.rtt(), self.target.get(), self.hop.loss());
+        let round_trip = self.connection.rtt();
         self.hop.set_round_trip(round_trip);
-        // The next report replaces one that finds no room.
-        drop(self.delivery.event(Event::Quality {
+        let quality = Event::Quality {
             peer: self.peer.clone(),
             round_trip,
-            loss,
-            rate,
-        }));
+            loss: self.hop.loss(),
+            rate: self.target.get(),
+            stats: self.hop.stats(),
+        };
+        // The next report replaces one that finds no room.
+        drop(self.delivery.event(quality));
     }
 
     fn tell(&mut self, tell: Tell) {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::id::{
-    ConnectionId, DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RequestId, RoomName,
-    TrackSid,
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, ParticipantSid, PeerId, RequestId,
+    RoomName, TrackSid,
 };
 use crate::info::{
     DataTrackSchema, DisconnectReason, NamedEncoding, Permission, RoomConfig, TrackKind,
     TrackSource, VideoLayer, VideoQuality,
 };
+use crate::replica::{ReplicaMessage, RoomRecord};
 
 /// An input of a [`Shard`](crate::Shard).
 #[derive(Clone, Debug)]
@@ -31,6 +32,27 @@ pub enum Command {
     Admin {
         request: RequestId,
         command: Box<AdminRequest>,
+    },
+    /// Makes sure that a replica of a room that lives elsewhere exists here, to be used before the first join.
+    OpenReplica {
+        room: RoomName,
+        /// As the fleet's directory has it, so that those who join learn the right one at once.
+        record: Box<RoomRecord>,
+    },
+    /// The peer holds a replica of the room, and the link to it is up. Said again when a link that was cut is back. Nothing
+    /// happens if the room does not exist here.
+    AttachPeer { room: RoomName, peer: PeerId },
+    /// The peer holds no replica of the room any more.
+    DetachPeer { room: RoomName, peer: PeerId },
+    /// The link to the peer is down. Its participants stay in their rooms, shown with lost connections.
+    PeerCut { peer: PeerId },
+    /// The peer is given up: all its participants leave.
+    PeerLost { peer: PeerId },
+    /// A message of the peer's replica of the room.
+    Replica {
+        room: RoomName,
+        peer: PeerId,
+        message: Box<ReplicaMessage>,
     },
     /// Ends every session with this reason.
     Shutdown { reason: DisconnectReason },

@@ -1,6 +1,6 @@
 //! What every step of a room may use: settings, time, identifiers and the way out.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,8 +12,9 @@ use crate::counters::Counters;
 use crate::data::DataCodec;
 use crate::demux::Demux;
 use crate::event::{Event, Output, RoomEvent};
-use crate::id::ConnectionId;
-use crate::room::{RoomKey, TransportRef};
+use crate::id::{ConnectionId, FlowId, PeerId};
+use crate::replica::RelayedPacket;
+use crate::room::{RoomKey, TrackKey, TransportRef};
 use crate::shard::Transmit;
 use crate::sid::IdGenerator;
 use crate::timers::Timers;
@@ -34,6 +35,14 @@ pub(crate) struct Context {
     pub(crate) dirty: Vec<TransportRef>,
     /// Rooms that ended in this step, to be dropped after it.
     pub(crate) closed_rooms: Vec<RoomKey>,
+    /// The time of the step, the same as its `now`.
+    pub(crate) now: Instant,
+    /// Packets for other replicas.
+    pub(crate) relayed: VecDeque<(PeerId, RelayedPacket)>,
+    /// Tracks of other replicas, by what their packets are called on the link.
+    pub(crate) flows: HashMap<(PeerId, FlowId), (RoomKey, TrackKey)>,
+    last_flow: u32,
+    last_epoch: u64,
     start: Instant,
     start_unix_us: u64,
 }
@@ -61,6 +70,11 @@ impl Context {
             outputs: VecDeque::new(),
             dirty: Vec::new(),
             closed_rooms: Vec::new(),
+            now: start,
+            relayed: VecDeque::new(),
+            flows: HashMap::new(),
+            last_flow: 0,
+            last_epoch: 0,
             start,
             start_unix_us: unix_ms * 1_000,
         }
@@ -74,6 +88,18 @@ impl Context {
     /// Unix time of `now` in milliseconds.
     pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
         self.unix_us(now) / 1_000
+    }
+
+    /// Names one more track on the links to other replicas.
+    pub(crate) fn next_flow(&mut self) -> FlowId {
+        self.last_flow = self.last_flow.wrapping_add(1);
+        FlowId(self.last_flow)
+    }
+
+    /// The epoch of a replica's dealings with a peer that begin or end now; greater than all before.
+    pub(crate) fn next_epoch(&mut self) -> u64 {
+        self.last_epoch = self.unix_us(self.now).max(self.last_epoch + 1);
+        self.last_epoch
     }
 
     /// Sends an event to a signalling connection; nothing if the participant has none at the moment.

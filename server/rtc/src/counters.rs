@@ -63,6 +63,10 @@ pub struct Counters {
     pub bytes_out: u64,
     pub rtp_in: u64,
     pub rtp_out: u64,
+    /// Media packets from other replicas.
+    pub relayed_in: u64,
+    /// Media packets to other replicas.
+    pub relayed_out: u64,
     pub data_messages_in: u64,
     pub data_messages_out: u64,
     /// Key-frame requests received from subscribers.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use crate::command::{SessionDescription, Target};
 use crate::counters::Counters;
 use crate::id::{
-    ConnectionId, DataTrackHandle, DataTrackSid, Identity, Mid, ParticipantSid, RequestId, TrackSid,
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, Mid, ParticipantSid, PeerId, RequestId,
+    RoomName, TrackSid,
 };
 use crate::info::{
     DataTrackInfo, DisconnectReason, ParticipantInfo, RoomInfo, TrackInfo, TrackKind, VideoQuality,
 };
+use crate::replica::ReplicaMessage;
 
 /// An output of a [`Shard`](crate::Shard).
 #[derive(Clone, Debug)]
@@ -21,6 +23,12 @@ pub enum Output {
     /// Something others on this node follow (webhooks, calls, directory), in order per room.
     Room(RoomEvent),
     Reply(RequestId, Result<AdminReply, AdminError>),
+    /// A message for the peer's replica of the room, in order.
+    Replica {
+        room: RoomName,
+        peer: PeerId,
+        message: Box<ReplicaMessage>,
+    },
     /// Local ICE user fragment that now belongs to this shard (`true`) or no longer does (`false`).
     IceFragment(String, bool),
 }
@@ -254,6 +262,7 @@ pub enum RoomEvent {
     Started {
         room: RoomInfo,
     },
+    /// The room ended on this shard. It goes on elsewhere if participants are left in it.
     Finished {
         room: RoomInfo,
     },
@@ -308,6 +317,8 @@ pub enum AdminError {
     NoSuchTrack,
     #[error("remote unmute is not enabled: set room.enable_remote_unmute to allow it")]
     RemoteUnmuteDisabled,
+    #[error("the node the participant is connected to does not answer: try again")]
+    Unreachable,
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]

@@ -98,6 +98,15 @@ pub struct ConnectionId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
+/// The far end of a link between replicas of rooms: one shard of another node, or another shard of this one. Numbered by
+/// the shell, never reused while the shard lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+/// One track on all links of the shard that owns it: numbered by that shard, never reused while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId(pub u32);
+
 /// A media section of a session description (`a=mid`), RFC 8843.
 pub type Mid = str0m::media::Mid;
 

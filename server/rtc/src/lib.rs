@@ -13,6 +13,7 @@ mod event;
 mod id;
 mod info;
 pub mod media;
+pub mod replica;
 mod room;
 mod sdp_text;
 mod shard;

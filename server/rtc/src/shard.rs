@@ -15,8 +15,9 @@ use crate::counters::{Counters, DropReason};
 use crate::data::DataCodec;
 use crate::demux::{self, Kind};
 use crate::event::{AdminError, AdminReply, Event, JoinRefusal, LeaveAction, Output};
-use crate::id::{ConnectionId, RoomName};
+use crate::id::{ConnectionId, PeerId, RequestId, RoomName};
 use crate::info::{DisconnectReason, RoomConfig};
+use crate::replica::{RelayedPacket, ReplicaBody, ReplicaMessage};
 use crate::room::{ParticipantKey, Room, RoomKey, TransportRef};
 use crate::timers::TimerKey;
 
@@ -103,6 +104,7 @@ impl Shard {
 
     /// Takes a command.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
+        self.cx.now = now;
         match command {
             Command::Join(join) => self.join(now, *join),
             Command::Resume(resume) => self.resume(now, *resume),
@@ -124,9 +126,16 @@ impl Shard {
                 }
             }
             Command::Admin { request, command } => {
-                let reply = self.administer(now, *command);
-                self.cx.outputs.push_back(Output::Reply(request, reply));
+                if let Some(reply) = self.administer(now, request, *command) {
+                    self.cx.outputs.push_back(Output::Reply(request, reply));
+                }
             }
+            Command::OpenReplica { .. }
+            | Command::AttachPeer { .. }
+            | Command::DetachPeer { .. }
+            | Command::PeerCut { .. }
+            | Command::PeerLost { .. }
+            | Command::Replica { .. } => self.replicate(now, command),
             Command::Shutdown { reason } => {
                 for room in self.rooms.values_mut() {
                     room.close(&mut self.cx, now, reason);
@@ -138,6 +147,7 @@ impl Shard {
 
     /// Takes a datagram from a socket.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Received<'_>) {
+        self.cx.now = now;
         self.cx.counters.datagrams_in += 1;
         self.cx.counters.bytes_in += datagram.contents.len() as u64;
         match self.find_transport(now, &datagram) {
@@ -156,6 +166,7 @@ impl Shard {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.cx.now = now;
         for _ in 0..MAX_WAKEUPS {
             let Some((fired, key)) = self.cx.timers.pop_due(now) else {
                 break;
@@ -178,6 +189,7 @@ impl Shard {
 
     /// Turns what the turn wrote into datagrams.
     pub fn finish_turn(&mut self, now: Instant) {
+        self.cx.now = now;
         // Flushing may write again (a key-frame request for a packet that came out), so look until nothing is left.
         while let Some(at) = self.cx.dirty.pop() {
             if let Some(room) = self.rooms.get_mut(at.room) {
@@ -189,6 +201,22 @@ impl Shard {
     /// Next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.cx.transmits.pop_front()
+    }
+
+    /// Takes a media packet of a peer's replica.
+    pub fn handle_relayed(&mut self, now: Instant, peer: PeerId, packet: RelayedPacket) {
+        self.cx.now = now;
+        self.cx.counters.relayed_in += 1;
+        let at = self.cx.flows.get(&(peer, packet.flow)).copied();
+        match at.and_then(|(room, track)| Some((self.rooms.get_mut(room)?, track))) {
+            Some((room, track)) => room.relayed(&mut self.cx, now, track, packet),
+            None => self.cx.counters.drop_one(DropReason::UnknownTrack),
+        }
+    }
+
+    /// Next media packet for a peer's replica.
+    pub fn poll_relayed(&mut self) -> Option<(PeerId, RelayedPacket)> {
+        self.cx.relayed.pop_front()
     }
 
     /// Next message for the rest of the node.
@@ -285,35 +313,34 @@ impl Shard {
         key
     }
 
+    /// `None` if the answer comes from another replica of the room.
     fn administer(
         &mut self,
         now: Instant,
+        id: RequestId,
         request: AdminRequest,
-    ) -> Result<AdminReply, AdminError> {
+    ) -> Option<Result<AdminReply, AdminError>> {
         let name = match &request {
             AdminRequest::ListRooms { names } => {
                 let wanted = |room: &&Room| names.is_empty() || names.contains(room.name());
-                return Ok(AdminReply::Rooms(
-                    self.rooms.values().filter(wanted).map(Room::info).collect(),
-                ));
+                let rooms = self.rooms.values().filter(wanted).map(Room::info);
+                return Some(Ok(AdminReply::Rooms(rooms.collect())));
             }
-            AdminRequest::Counters => return Ok(AdminReply::Counters(Box::new(self.counters()))),
+            AdminRequest::Counters => {
+                return Some(Ok(AdminReply::Counters(Box::new(self.counters()))));
+            }
             AdminRequest::CreateRoom { room, config } => {
                 let limit = self.cx.config.max_metadata_bytes;
                 if config.metadata.len() > limit {
-                    return Err(AdminError::LimitExceeded(format!(
-                        "metadata is longer than {limit} bytes"
-                    )));
+                    let message = format!("metadata is longer than {limit} bytes");
+                    return Some(Err(AdminError::LimitExceeded(message)));
                 }
                 let key = match self.names.get(room) {
                     Some(key) => *key,
                     None => self.create_room(now, room.clone(), config.clone()),
                 };
-                return self
-                    .rooms
-                    .get(key)
-                    .map(|room| AdminReply::Room(room.info()))
-                    .ok_or(AdminError::NoSuchRoom);
+                let room = self.rooms.get(key).map(Room::info);
+                return Some(room.map(AdminReply::Room).ok_or(AdminError::NoSuchRoom));
             }
             AdminRequest::DeleteRoom { room }
             | AdminRequest::ListParticipants { room }
@@ -325,9 +352,69 @@ impl Shard {
             | AdminRequest::UpdateRoomMetadata { room, .. } => room,
             AdminRequest::SendData(data) => &data.room,
         };
-        let key = *self.names.get(name).ok_or(AdminError::NoSuchRoom)?;
-        let room = self.rooms.get_mut(key).ok_or(AdminError::NoSuchRoom)?;
-        room.administer(&mut self.cx, now, request)
+        let key = self.names.get(name).copied();
+        match key.and_then(|key| self.rooms.get_mut(key)) {
+            Some(room) => room.administer(&mut self.cx, now, id, request),
+            None => Some(Err(AdminError::NoSuchRoom)),
+        }
+    }
+
+    /// What concerns rooms that live on other shards too.
+    fn replicate(&mut self, now: Instant, command: Command) {
+        let cx = &mut self.cx;
+        let known = |name: &RoomName| self.names.get(name).copied();
+        match command {
+            Command::OpenReplica { room, record } => {
+                let key = match known(&room) {
+                    Some(key) => key,
+                    None => self.create_room(now, room, record.config.clone()),
+                };
+                if let Some(room) = self.rooms.get_mut(key) {
+                    room.take_record(&mut self.cx, *record);
+                }
+            }
+            Command::AttachPeer { room, peer } => {
+                if let Some(room) = known(&room).and_then(|key| self.rooms.get_mut(key)) {
+                    room.attach_peer(cx, peer);
+                }
+            }
+            Command::DetachPeer { room, peer } => {
+                if let Some(room) = known(&room).and_then(|key| self.rooms.get_mut(key)) {
+                    room.detach_peer(cx, peer, DisconnectReason::ConnectionTimeout);
+                }
+            }
+            Command::PeerCut { peer } => {
+                for room in self.rooms.values_mut() {
+                    room.peer_cut(cx, peer);
+                }
+            }
+            Command::PeerLost { peer } => {
+                for room in self.rooms.values_mut() {
+                    room.detach_peer(cx, peer, DisconnectReason::ConnectionTimeout);
+                }
+            }
+            Command::Replica {
+                room: name,
+                peer,
+                message,
+            } => match known(&name).and_then(|key| self.rooms.get_mut(key)) {
+                Some(room) => room.replica_message(cx, peer, *message),
+                None if matches!(message.body, ReplicaBody::Gone) => {}
+                None => {
+                    let message = Box::new(ReplicaMessage {
+                        epoch: cx.next_epoch(),
+                        number: 0,
+                        body: ReplicaBody::Gone,
+                    });
+                    cx.outputs.push_back(Output::Replica {
+                        room: name,
+                        peer,
+                        message,
+                    });
+                }
+            },
+            _ => {}
+        }
     }
 
     fn drop_closed_rooms(&mut self) {

@@ -144,6 +144,20 @@ impl Forwarder {
         }
     }
 
+    /// Whether anything was ever forwarded.
+    pub fn has_started(&self) -> bool {
+        self.timeline.has_started()
+    }
+
+    /// Packets of an encoding that is not being forwarded come again, from an earlier one on.
+    pub fn rewind(&mut self, encoding: u8) {
+        if self.encoding != Some(encoding)
+            && let Some(newest) = self.newest.get_mut(usize::from(encoding))
+        {
+            *newest = None;
+        }
+    }
+
     /// The publisher restarted, or another track takes this one's place. The next packets continue this stream.
     pub fn source_changed(&mut self) {
         self.encoding = None;

@@ -7,6 +7,7 @@ pub mod data_track;
 pub mod descriptor;
 pub mod forward;
 pub mod keyframes;
+pub(crate) mod packet;
 pub mod payload;
 pub mod quality;
 pub mod red;

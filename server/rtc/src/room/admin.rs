@@ -2,19 +2,32 @@
 
 use std::time::Instant;
 
-use super::{ParticipantKey, Room};
+use super::{ParticipantKey, Publisher, Room};
 use crate::command::{AdminRequest, UpdateMetadata};
 use crate::context::Context;
 use crate::event::{AdminError, AdminReply, Event, LeaveAction, RoomEvent};
-use crate::id::{Identity, TrackSid};
+use crate::id::{Identity, RequestId, TrackSid};
 use crate::info::{DisconnectReason, Permission};
+use crate::replica::ReplicaBody;
 
 impl Room {
-    /// Runs a call that concerns this room.
+    /// Runs a call that concerns this room. `None` if another replica does, whose answer becomes the reply.
+    pub(crate) fn administer(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        request: RequestId,
+        command: AdminRequest,
+    ) -> Option<Result<AdminReply, AdminError>> {
+        let command = self.call_owner(cx, request, command)?;
+        Some(self.administer_here(cx, now, command))
+    }
+
+    /// Runs a call on this replica.
     ///
     /// # Errors
     /// Says what does not exist or is not allowed.
-    pub(crate) fn administer(
+    pub(super) fn administer_here(
         &mut self,
         cx: &mut Context,
         now: Instant,
@@ -22,13 +35,17 @@ impl Room {
     ) -> Result<AdminReply, AdminError> {
         match request {
             AdminRequest::DeleteRoom { .. } => {
-                self.close(cx, now, DisconnectReason::RoomDeleted);
+                let reason = DisconnectReason::RoomDeleted;
+                self.tell_peers(cx, &ReplicaBody::Closed { reason });
+                self.close(cx, now, reason);
                 Ok(AdminReply::Done)
             }
             AdminRequest::ListParticipants { .. } => Ok(AdminReply::Participants(
                 self.participants
                     .values()
-                    .map(|p| p.snapshot.clone())
+                    .map(|p| &p.snapshot)
+                    .chain(self.remote_infos())
+                    .cloned()
                     .collect(),
             )),
             AdminRequest::GetParticipant { identity, .. } => self.participant_reply(&identity),
@@ -85,6 +102,9 @@ impl Room {
     }
 
     fn participant_reply(&self, identity: &Identity) -> Result<AdminReply, AdminError> {
+        if let Some(remote) = self.remote_info(identity) {
+            return Ok(AdminReply::Participant(remote));
+        }
         let key = self.key_of(identity)?;
         self.snapshot(key)
             .map(AdminReply::Participant)
@@ -107,7 +127,7 @@ impl Room {
         if self
             .tracks
             .get(track)
-            .is_none_or(|track| track.publisher != key)
+            .is_none_or(|track| track.publisher != Publisher::Local(key))
         {
             return Err(AdminError::NoSuchTrack);
         }
@@ -164,6 +184,7 @@ impl Room {
             )));
         }
         self.config.metadata = metadata;
+        self.tell_record(cx);
         let info = self.info();
         for participant in self.participants.values() {
             cx.send(participant.connection, Event::Room(Box::new(info.clone())));

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::counters::DropReason;
 use crate::data::DataSender;
 use crate::id::{Identity, ParticipantSid};
+use crate::replica::RelayedData;
 use crate::transport::ChannelLabel;
 
 /// How long reliable messages are kept for those who resume; a resume is over long before.
@@ -119,12 +120,7 @@ impl Room {
         }
         let from = participant.info.sid.clone();
         let mut destinations = stamped.destinations;
-        destinations.extend(stamped.destination_sids.iter().filter_map(|sid| {
-            let key = self.participant_by_sid(sid)?;
-            self.participants
-                .get(key)
-                .map(|participant| participant.identity().clone())
-        }));
+        destinations.extend(self.identities_of(&stamped.destination_sids));
         self.deliver(
             cx,
             Some(at.participant),
@@ -132,16 +128,16 @@ impl Room {
             &stamped.message,
             &destinations,
         );
-        if reliable && stamped.sequence > 0 {
-            let (sequence, message) = (stamped.sequence, stamped.message);
-            self.data_log.push(Logged {
-                at: now,
-                from,
-                sequence,
-                message,
-                destinations,
-            });
-        }
+        let data = RelayedData {
+            from: Some(from),
+            reliable,
+            sequence: stamped.sequence,
+            destinations,
+            nonce: Vec::new(),
+            message: stamped.message,
+        };
+        self.log(now, &data);
+        self.relay_data(cx, data);
     }
 
     /// Sends a message of the server API. Destinations that are not in the room are passed over.
@@ -150,22 +146,50 @@ impl Room {
             return;
         }
         let mut destinations = data.destinations;
-        destinations.extend(data.destination_sids.iter().filter_map(|sid| {
-            let key = self.participant_by_sid(sid)?;
-            self.participants
-                .get(key)
-                .map(|participant| participant.identity().clone())
-        }));
+        destinations.extend(self.identities_of(&data.destination_sids));
         let named = !data.destination_sids.is_empty();
         if named && destinations.is_empty() {
             return;
         }
-        let label = if data.reliable {
-            ChannelLabel::Reliable
-        } else {
-            ChannelLabel::Lossy
+        let message: Arc<[u8]> = Arc::from(data.message);
+        let label = channel(data.reliable);
+        self.deliver(cx, None, label, &message, &destinations);
+        let relayed = RelayedData {
+            from: None,
+            reliable: data.reliable,
+            sequence: 0,
+            destinations,
+            nonce: data.nonce,
+            message,
         };
-        self.deliver(cx, None, label, &Arc::from(data.message), &destinations);
+        self.relay_data(cx, relayed);
+    }
+
+    /// Takes a message of a participant of another replica, or of the server API there.
+    pub(super) fn deliver_relayed(&mut self, cx: &mut Context, data: &RelayedData) {
+        if !self.data_log.is_new(&data.nonce) {
+            return;
+        }
+        let label = channel(data.reliable);
+        self.deliver(cx, None, label, &data.message, &data.destinations);
+        self.log(cx.now, data);
+    }
+
+    /// Keeps a reliable message for those who resume.
+    fn log(&mut self, at: Instant, data: &RelayedData) {
+        if let Some(from) = data
+            .from
+            .clone()
+            .filter(|_| data.reliable && data.sequence > 0)
+        {
+            self.data_log.push(Logged {
+                at,
+                from,
+                sequence: data.sequence,
+                message: data.message.clone(),
+                destinations: data.destinations.clone(),
+            });
+        }
     }
 
     fn deliver(
@@ -214,6 +238,14 @@ impl Room {
                     .send_data(cx, label, &logged.message);
             }
         }
+    }
+}
+
+fn channel(reliable: bool) -> ChannelLabel {
+    if reliable {
+        ChannelLabel::Reliable
+    } else {
+        ChannelLabel::Lossy
     }
 }
 

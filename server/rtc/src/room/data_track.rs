@@ -3,18 +3,18 @@
 //! A track has one handle on its way up, chosen by the publisher, and another on its way down to each subscriber, chosen
 //! here; a packet is forwarded with nothing changed but that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use slotmap::SlotMap;
 
-use super::{DataTrackKey, ParticipantKey, Room};
+use super::{DataTrackKey, ParticipantKey, Publisher, Room};
 use crate::command::{PublishDataTrack, SyncState};
 use crate::context::Context;
 use crate::counters::DropReason;
 use crate::event::{Event, ForwardedDataTrack, RefusalReason, RefusedRequest};
-use crate::id::{DataTrackHandle, DataTrackSid};
+use crate::id::{DataTrackHandle, DataTrackSid, PeerId};
 use crate::info::{DataTrackInfo, ParticipantState};
 use crate::media::data_track;
 use crate::transport::ChannelLabel;
@@ -27,8 +27,10 @@ pub(super) struct DataTracks {
 }
 
 struct DataTrack {
-    publisher: ParticipantKey,
+    publisher: Publisher,
     info: DataTrackInfo,
+    /// Replicas with somebody who receives it.
+    peers: BTreeSet<PeerId>,
     /// Each with the handle the track has on its way down.
     subscribers: BTreeMap<ParticipantKey, DataTrackHandle>,
 }
@@ -105,17 +107,74 @@ impl Room {
             schema: wish.schema,
         };
         tracing::info!(room = %self.name, participant = %participant.info.identity, track = %info.sid, "published data");
-        let track = self.data_tracks.tracks.insert(DataTrack {
-            publisher: key,
-            info: info.clone(),
-            subscribers: BTreeMap::new(),
-        });
-        self.data_tracks.by_sid.insert(info.sid.clone(), track);
-        participant.data_tracks.published.insert(info.handle, track);
         let connection = participant.connection;
+        let track = self.insert_data_track(Publisher::Local(key), info.clone());
+        let Some(participant) = self.participants.get_mut(key) else {
+            return;
+        };
+        participant.data_tracks.published.insert(info.handle, track);
         cx.send(connection, Event::DataTrackPublished(Box::new(info)));
         self.publish_change(cx, now, key);
         self.offer_data_tracks(cx, key);
+    }
+
+    pub(super) fn insert_data_track(
+        &mut self,
+        publisher: Publisher,
+        info: DataTrackInfo,
+    ) -> DataTrackKey {
+        let sid = info.sid.clone();
+        let track = self.data_tracks.tracks.insert(DataTrack {
+            publisher,
+            info,
+            peers: BTreeSet::new(),
+            subscribers: BTreeMap::new(),
+        });
+        self.data_tracks.by_sid.insert(sid, track);
+        track
+    }
+
+    pub(super) fn data_track_by_sid(
+        &self,
+        sid: &DataTrackSid,
+    ) -> Option<(DataTrackKey, Publisher)> {
+        let key = *self.data_tracks.by_sid.get(sid)?;
+        Some((key, self.data_tracks.tracks.get(key)?.publisher))
+    }
+
+    pub(super) fn data_track_sid(&self, key: DataTrackKey) -> Option<&DataTrackSid> {
+        self.data_tracks
+            .tracks
+            .get(key)
+            .map(|track| &track.info.sid)
+    }
+
+    /// The sid of a data track that somebody of this replica receives.
+    pub(super) fn demanded_data_track(&self, key: DataTrackKey) -> Option<DataTrackSid> {
+        let track = self.data_tracks.tracks.get(key)?;
+        (!track.subscribers.is_empty()).then(|| track.info.sid.clone())
+    }
+
+    /// Data tracks that go to another replica.
+    pub(super) fn data_tracks_relayed_to(&self, peer: PeerId) -> Vec<DataTrackSid> {
+        let tracks = self.data_tracks.tracks.values();
+        tracks
+            .filter(|track| track.peers.contains(&peer))
+            .map(|track| track.info.sid.clone())
+            .collect()
+    }
+
+    /// Another replica has somebody who receives a data track, or no longer.
+    pub(super) fn take_data_demand(&mut self, peer: PeerId, sid: &DataTrackSid, wanted: bool) {
+        let key = self.data_tracks.by_sid.get(sid);
+        let track = key.and_then(|key| self.data_tracks.tracks.get_mut(*key));
+        if let Some(track) = track.filter(|track| track.publisher.local().is_some()) {
+            if wanted {
+                track.peers.insert(peer);
+            } else {
+                track.peers.remove(&peer);
+            }
+        }
     }
 
     fn data_track_refusal(
@@ -183,9 +242,10 @@ impl Room {
         let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
-        for track in std::mem::take(&mut participant.data_tracks.received).values() {
-            if let Some(track) = self.data_tracks.tracks.get_mut(*track) {
+        for track_key in std::mem::take(&mut participant.data_tracks.received).values() {
+            if let Some(track) = self.data_tracks.tracks.get_mut(*track_key) {
                 track.subscribers.remove(&key);
+                self.data_subscribers_changed(cx, *track_key, true);
             }
         }
     }
@@ -229,7 +289,11 @@ impl Room {
     }
 
     /// Ends data tracks; the caller tells the others who publishes what.
-    fn end_data_tracks(&mut self, cx: &mut Context, tracks: &[DataTrackKey]) -> Vec<DataTrackInfo> {
+    pub(super) fn end_data_tracks(
+        &mut self,
+        cx: &mut Context,
+        tracks: &[DataTrackKey],
+    ) -> Vec<DataTrackInfo> {
         let mut ended = Vec::new();
         let mut lost_one = Vec::new();
         for key in tracks {
@@ -245,7 +309,8 @@ impl Room {
                     lost_one.push(key);
                 }
             }
-            if let Some(publisher) = self.participants.get_mut(track.publisher) {
+            let publisher = track.publisher.local();
+            if let Some(publisher) = publisher.and_then(|key| self.participants.get_mut(key)) {
                 publisher.data_tracks.published.remove(&track.info.handle);
             }
             tracing::info!(room = %self.name, track = %track.info.sid, "unpublished data");
@@ -290,7 +355,7 @@ impl Room {
                     .insert(sid.clone(), *subscribe);
             }
             // Who asks again may not have got the first answer.
-            answer |= self.settle_data_track(key, track) || *subscribe;
+            answer |= self.settle_data_track(cx, key, track) || *subscribe;
         }
         if answer {
             self.tell_data_track_handles(cx, key);
@@ -302,7 +367,7 @@ impl Room {
         let tracks: Vec<DataTrackKey> = self.data_tracks.tracks.keys().collect();
         let mut changed = false;
         for track in tracks {
-            changed |= self.settle_data_track(key, track);
+            changed |= self.settle_data_track(cx, key, track);
         }
         if changed {
             self.tell_data_track_handles(cx, key);
@@ -320,18 +385,28 @@ impl Room {
             .values()
             .copied()
             .collect();
+        self.settle_data_tracks(cx, Some(key), &tracks);
+    }
+
+    /// Lets everybody but `except` receive what they should of some tracks.
+    pub(super) fn settle_data_tracks(
+        &mut self,
+        cx: &mut Context,
+        except: Option<ParticipantKey>,
+        tracks: &[DataTrackKey],
+    ) {
         if tracks.is_empty() {
             return;
         }
         let others: Vec<ParticipantKey> = self
             .participants
             .keys()
-            .filter(|other| *other != key)
+            .filter(|other| Some(*other) != except)
             .collect();
         for other in others {
             let mut changed = false;
-            for track in &tracks {
-                changed |= self.settle_data_track(other, *track);
+            for track in tracks {
+                changed |= self.settle_data_track(cx, other, *track);
             }
             if changed {
                 self.tell_data_track_handles(cx, other);
@@ -340,7 +415,12 @@ impl Room {
     }
 
     /// Makes one subscription exist, or not, as the rules say; true if that changed anything.
-    fn settle_data_track(&mut self, key: ParticipantKey, track_key: DataTrackKey) -> bool {
+    fn settle_data_track(
+        &mut self,
+        cx: &mut Context,
+        key: ParticipantKey,
+        track_key: DataTrackKey,
+    ) -> bool {
         let should = self.should_receive_data(key, track_key);
         let (Some(participant), Some(track)) = (
             self.participants.get_mut(key),
@@ -349,6 +429,7 @@ impl Room {
             return false;
         };
         let state = &mut participant.data_tracks;
+        let had = !track.subscribers.is_empty();
         match (should, track.subscribers.get(&key).copied()) {
             (true, None) => {
                 let Some(handle) = state.next_handle() else {
@@ -356,14 +437,26 @@ impl Room {
                 };
                 state.received.insert(handle, track_key);
                 track.subscribers.insert(key, handle);
-                true
             }
             (false, Some(handle)) => {
                 state.received.remove(&handle);
                 track.subscribers.remove(&key);
-                true
             }
-            _ => false,
+            _ => return false,
+        }
+        self.data_subscribers_changed(cx, track_key, had);
+        true
+    }
+
+    /// Tells the owner of a track when the first of this replica's participants comes to receive it, and when the last goes.
+    fn data_subscribers_changed(&mut self, cx: &mut Context, key: DataTrackKey, had: bool) {
+        let Some(track) = self.data_tracks.tracks.get(key) else {
+            return;
+        };
+        let has = !track.subscribers.is_empty();
+        if has != had {
+            let (publisher, sid) = (track.publisher, track.info.sid.clone());
+            self.tell_data_demand(cx, publisher, sid, has);
         }
     }
 
@@ -374,16 +467,16 @@ impl Room {
         ) else {
             return false;
         };
-        let Some(publisher) = self.participants.get(track.publisher) else {
+        let Some(publisher) = self.publisher_info(track.publisher) else {
             return false;
         };
         let state = &subscriber.data_tracks;
         let chosen = state.choices.get(&track.info.sid).copied();
-        publisher.key != key
+        track.publisher != Publisher::Local(key)
             && subscriber.info.permission.can_subscribe
             && chosen.unwrap_or(state.auto_subscribe)
-            && publisher.info.state >= ParticipantState::Joined
-            && !publisher.is_hidden()
+            && publisher.state >= ParticipantState::Joined
+            && !publisher.permission.hidden
             && self.publisher_allows(key, track.publisher, track.info.sid.as_str())
     }
 
@@ -398,11 +491,11 @@ impl Room {
             .iter()
             .filter_map(|(handle, track)| {
                 let track = self.data_tracks.tracks.get(*track)?;
-                let publisher = self.participants.get(track.publisher)?;
+                let publisher = self.publisher_info(track.publisher)?;
                 Some(ForwardedDataTrack {
                     handle: *handle,
-                    publisher: publisher.sid().clone(),
-                    publisher_identity: publisher.identity().clone(),
+                    publisher: publisher.sid.clone(),
+                    publisher_identity: publisher.identity.clone(),
                     track: track.info.sid.clone(),
                 })
             });
@@ -418,7 +511,7 @@ impl Room {
                 .by_sid
                 .get(sid)
                 .and_then(|track| self.data_tracks.tracks.get(*track));
-            track.is_some_and(|track| track.publisher == key)
+            track.is_some_and(|track| track.publisher == Publisher::Local(key))
         };
         sids.iter().all(owned)
     }
@@ -454,11 +547,32 @@ impl Room {
             let handle = data_track::handle(&packet)?;
             participant.data_tracks.published.get(&handle)
         });
-        let Some(track) = published.and_then(|track| self.data_tracks.tracks.get(*track)) else {
+        let published = published.copied();
+        let Some((key, track)) =
+            published.and_then(|key| Some((key, self.data_tracks.tracks.get(key)?)))
+        else {
             cx.counters.drop_one(DropReason::DataRefused);
             return;
         };
-        let mut packet: Arc<[u8]> = packet.into();
+        let packet: Arc<[u8]> = packet.into();
+        self.relay_data_packet(cx, &track.peers, &track.info.sid, &packet);
+        self.forward_data_packet(cx, key, packet);
+    }
+
+    /// Sends a packet of a data track to those of this replica who receive it.
+    pub(super) fn forward_data_packet(
+        &mut self,
+        cx: &mut Context,
+        key: DataTrackKey,
+        mut packet: Arc<[u8]>,
+    ) {
+        let Some(track) = self.data_tracks.tracks.get(key) else {
+            return;
+        };
+        if data_track::handle(&packet).is_none() {
+            cx.counters.drop_one(DropReason::DataRefused);
+            return;
+        }
         for (subscriber, handle) in &track.subscribers {
             if let Some(participant) = self.participants.get_mut(*subscriber) {
                 // Lossy channels keep no reference, so this writes in place.

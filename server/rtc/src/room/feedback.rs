@@ -77,14 +77,20 @@ impl Room {
         source: usize,
         encoding: usize,
     ) {
+        if self.ask_owner_for_key_frame(cx, track, source, encoding) {
+            return;
+        }
         let Some(track) = self.tracks.get(track) else {
+            return;
+        };
+        let Some(publisher) = track.publisher.local() else {
             return;
         };
         let ssrc = track
             .sources
             .get(source)
             .and_then(|source| source.encodings.get(encoding)?.ssrc);
-        if let (Some(ssrc), Some(publisher)) = (ssrc, self.participants.get_mut(track.publisher)) {
+        if let (Some(ssrc), Some(publisher)) = (ssrc, self.participants.get_mut(publisher)) {
             publisher.publisher.request_key_frame(cx, ssrc);
         }
     }
@@ -160,26 +166,24 @@ impl Room {
                 continue;
             };
             subscription.forwarder.set_target(target);
-            if std::mem::replace(&mut subscription.paused, paused) != paused {
-                let track = self.tracks.get(subscription.track);
-                let publisher = track.and_then(|track| self.participants.get(track.publisher));
-                if let Some(publisher) = publisher {
-                    let (participant, track) = (publisher.sid().clone(), subscription.sid.clone());
-                    changed.push(StreamState {
-                        participant,
-                        track,
-                        paused,
-                    });
-                }
-            }
             if subscription.is_flowing()
                 && let Some(encoding) = subscription.forwarder.wants_key_frame()
             {
-                wanted.push((
-                    subscription.track,
-                    subscription.source,
-                    usize::from(encoding),
-                ));
+                let (track, source) = (subscription.track, subscription.source);
+                wanted.push((id, track, source, usize::from(encoding)));
+            }
+            if std::mem::replace(&mut subscription.paused, paused) == paused {
+                continue;
+            }
+            let (key, track) = (subscription.track, subscription.sid.clone());
+            let publisher = self.tracks.get(key).map(|track| track.publisher);
+            if let Some(publisher) = publisher.and_then(|key| self.publisher_info(key)) {
+                let participant = publisher.sid.clone();
+                changed.push(StreamState {
+                    participant,
+                    track,
+                    paused,
+                });
             }
         }
         if !changed.is_empty() {
@@ -189,9 +193,12 @@ impl Room {
             .participants
             .get_mut(key)
             .is_some_and(|p| p.downstream().is_connected());
-        for (track, source, encoding) in wanted.into_iter().filter(|_| connected) {
-            self.request_key_frame(cx, now, track, source, encoding);
+        for (id, track, source, encoding) in wanted.into_iter().filter(|_| connected) {
+            if !self.replay_pictures(cx, id) {
+                self.request_key_frame(cx, now, track, source, encoding);
+            }
         }
+        self.review_demands_of(cx, key);
     }
 
     fn demand(&self, now: Instant, key: super::SubscriptionKey) -> Option<TrackDemand> {
@@ -232,6 +239,10 @@ impl Room {
         let Some(track) = self.tracks.get(key) else {
             return;
         };
+        if track.publisher.local().is_none() {
+            self.review_demand(cx, key);
+            return;
+        }
         if track.info.kind != TrackKind::Video {
             return;
         }
@@ -254,6 +265,7 @@ impl Room {
                 .tracks
                 .get(key)
                 .filter(|track| track.info.kind == TrackKind::Video)
+                .filter(|track| track.publisher.local().is_some())
             else {
                 continue;
             };
@@ -275,6 +287,7 @@ impl Room {
             .filter(|subscription| !subscription.disabled)
             .map(|subscription| subscription.wanted)
             .max()
+            .max(Self::relayed_quality(track))
     }
 
     fn tell_demand(&mut self, cx: &mut Context, key: TrackKey, wanted: super::track::Demand) {
@@ -298,11 +311,10 @@ impl Room {
             track: track.info.sid.clone(),
             codecs,
         };
-        let publisher = track.publisher;
-        let connection = self
-            .participants
-            .get(publisher)
-            .and_then(|publisher| publisher.connection);
+        let connection = track
+            .publisher
+            .local()
+            .and_then(|publisher| self.participants.get(publisher)?.connection);
         cx.send(connection, event);
     }
 }

@@ -1,7 +1,7 @@
 //! The packet path: one packet of a publisher to everybody who wants it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use str0m::format::PayloadParams;
 use str0m::media::Pt;
@@ -14,11 +14,12 @@ use crate::context::Context;
 use crate::counters::DropReason;
 use crate::id::Mid;
 use crate::info::TrackKind;
-use crate::media::codec::Codec;
 use crate::media::descriptor::{FrameDescriptor, RawDescriptor};
 use crate::media::forward::SourcePacket;
+use crate::media::packet::MediaPacket;
 use crate::media::payload::{self, PayloadInfo};
 use crate::media::red;
+use crate::replica::{CachedPacket, codec_of};
 use crate::transport::{OutgoingPacket, Transport};
 
 impl Room {
@@ -35,12 +36,26 @@ impl Room {
             cx.counters.drop_one(DropReason::UnknownTrack);
             return;
         };
-        let Some(incoming) = self.inspect(now, from, route, &packet) else {
+        let payload_type = packet.header.payload_type;
+        let Some(redundant) = self.learn_format(cx, now, from, route, payload_type) else {
             return;
         };
-        if incoming.codec_changed {
-            self.codec_found(cx, now, route);
-        }
+        let packet = MediaPacket::from_rtp(packet, redundant);
+        self.relay(cx, now, route, &packet);
+        self.distribute(cx, now, route, &packet);
+    }
+
+    /// Forwards a packet to everybody of this replica who wants it, wherever it came from.
+    pub(super) fn distribute(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        route: MediaRoute,
+        packet: &MediaPacket,
+    ) {
+        let Some(incoming) = self.inspect(now, route, packet) else {
+            return;
+        };
         let Some(track) = self.tracks.get(route.track) else {
             return;
         };
@@ -55,7 +70,7 @@ impl Room {
             else {
                 break;
             };
-            if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, &packet) {
+            if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, packet) {
                 key_frame_for = Some(encoding);
             }
         }
@@ -73,7 +88,10 @@ impl Room {
         let (mid, rid) = participant.publisher.stream_origin(ssrc)?;
         let route = participant.uplink.tracks.iter().find_map(|track_key| {
             let track = self.tracks.get(*track_key)?;
-            let source = track.sources.iter().position(|source| source.mid == mid)?;
+            let source = track
+                .sources
+                .iter()
+                .position(|source| source.mid == Some(mid))?;
             let encoding = track.sources.get(source)?.encoding_of(rid)?;
             Some(MediaRoute {
                 track: *track_key,
@@ -94,83 +112,116 @@ impl Room {
         Some(route)
     }
 
+    /// Learns what a payload type of a client means, with its first packet; gives back whether it is redundant audio.
+    fn learn_format(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        from: ParticipantKey,
+        route: MediaRoute,
+        payload_type: Pt,
+    ) -> Option<bool> {
+        let source = self
+            .tracks
+            .get_mut(route.track)?
+            .sources
+            .get_mut(route.source)?;
+        if let Some(params) = source.params
+            && carries(&params, payload_type)
+        {
+            return Some(params.red() == Some(payload_type));
+        }
+        let publisher = &self.participants.get(from)?.publisher;
+        let params = publisher.payload_params(payload_type)?;
+        source.params = Some(params);
+        let codec = codec_of(&params);
+        if std::mem::replace(&mut source.codec, codec) != codec {
+            self.codec_found(cx, now, route);
+        } else {
+            self.tell_participant(cx, from);
+        }
+        Some(params.red() == Some(payload_type))
+    }
+
     /// Reads what forwarding needs to know of a packet, and keeps the track's measurements.
     fn inspect(
         &mut self,
         now: Instant,
-        from: ParticipantKey,
         route: MediaRoute,
-        packet: &RtpPacket,
+        packet: &MediaPacket,
     ) -> Option<Incoming> {
-        let participant = self.participants.get_mut(from)?;
+        let mut incoming = self.describe_packet(route, packet)?;
         let track = self.tracks.get_mut(route.track)?;
         let source = track.sources.get_mut(route.source)?;
-        let payload_type = packet.header.payload_type;
-        let known_codec = source.codec;
-        if !source
-            .params
-            .is_some_and(|params| carries(&params, payload_type))
-        {
-            let params = participant.publisher.payload_params(payload_type)?;
-            source.params = Some(params);
-            source.codec = codec_of(&params);
+        let encoding = source.encodings.get_mut(route.encoding)?;
+        encoding.meter.add(now, packet.payload.len());
+        encoding.last_packet = Some(now);
+        let remote = track.publisher.local().is_none();
+        if track.info.kind == TrackKind::Audio {
+            if let Some(level) = packet.extensions.audio_level.filter(|_| !remote) {
+                track.observer.observe(now, level);
+            }
+            return Some(incoming);
         }
+        if let Some(raw) = packet.extensions.user_values.get::<RawDescriptor>() {
+            incoming.descriptor = source.descriptors.read(raw.bytes()).ok();
+        }
+        let described = incoming.descriptor.as_ref();
+        if incoming.info.keyframe || described.is_some_and(|d| d.has_structure) {
+            source.throttle.key_frame_arrived(route.encoding as u8);
+        }
+        if remote && !packet.payload.is_empty() {
+            let starts = described.map_or(incoming.info.keyframe, |descriptor| {
+                descriptor.has_structure && descriptor.start_of_frame
+            });
+            let cached = CachedPacket {
+                packet: packet.clone(),
+                captured: incoming.captured,
+                descriptor: incoming.descriptor.clone(),
+            };
+            encoding.pictures.push(cached, starts);
+        }
+        Some(incoming)
+    }
+
+    /// What a packet tells on its own.
+    pub(super) fn describe_packet(
+        &mut self,
+        route: MediaRoute,
+        packet: &MediaPacket,
+    ) -> Option<Incoming> {
+        let track = self.tracks.get_mut(route.track)?;
+        let source = track.sources.get(route.source)?;
         let params = source.params?;
-        if let Some(encoding) = source.encodings.get_mut(route.encoding) {
-            encoding.meter.add(now, packet.payload.len());
-        }
         let clock_rate = params.spec().clock_rate.get();
         let timestamp_offset = source.clocks.offset(route.encoding as u8);
-        let captured = match timestamp_offset {
-            Some(offset) => participant.uplink.clock.capture_time(
-                track.info.sid.as_str(),
-                packet.header.timestamp.wrapping_add(offset),
-                clock_rate,
-                now,
-            ),
-            None => now,
-        };
         let info = payload::inspect(source.codec, &packet.payload);
-        let codec_changed = source.codec != known_codec;
-        let mut incoming = Incoming {
+        let sid = track.info.sid.clone();
+        let captured = match (timestamp_offset, track.publisher) {
+            (Some(offset), publisher) => {
+                let timestamp = packet.timestamp.wrapping_add(offset);
+                let clock = self.clock_of(publisher)?;
+                clock.capture_time(sid.as_str(), timestamp, clock_rate, packet.arrival)
+            }
+            _ => packet.arrival,
+        };
+        Some(Incoming {
             captured,
             timestamp_offset,
             info,
             descriptor: None,
             params,
-            codec_changed,
-        };
-        match track.info.kind {
-            TrackKind::Audio => {
-                if let Some(level) = packet.header.ext_vals.audio_level {
-                    track.observer.observe(now, level);
-                }
-            }
-            TrackKind::Video => {
-                if let Some(raw) = packet.header.ext_vals.user_values.get::<RawDescriptor>() {
-                    incoming.descriptor = source.descriptors.read(raw.bytes()).ok();
-                }
-                if incoming.info.keyframe
-                    || incoming
-                        .descriptor
-                        .as_ref()
-                        .is_some_and(|d| d.has_structure)
-                {
-                    source.throttle.key_frame_arrived(route.encoding as u8);
-                }
-            }
-        }
-        Some(incoming)
+        })
     }
 
     /// Forwards to one subscriber; gives back the encoding it needs a key frame of.
-    fn forward_to(
+    pub(super) fn forward_to(
         &mut self,
         cx: &mut Context,
         key: SubscriptionKey,
         route: MediaRoute,
         incoming: &Incoming,
-        packet: &RtpPacket,
+        packet: &MediaPacket,
     ) -> Option<usize> {
         let subscription = self.subscriptions.get_mut(key)?;
         if subscription.source != route.source || !subscription.is_flowing() {
@@ -186,11 +237,11 @@ impl Room {
             return None;
         }
 
-        let payload_type = packet.header.payload_type;
+        let kind = (incoming.params.pt(), packet.redundant);
         let map = match subscription.payload_type {
-            Some(map) if map.incoming == payload_type => map,
+            Some(map) if map.incoming == kind => map,
             _ => {
-                let map = map_payload_type(downstream, mid, &incoming.params, payload_type);
+                let map = map_payload_type(downstream, mid, &incoming.params, kind);
                 subscription.payload_type = Some(map);
                 map
             }
@@ -199,10 +250,10 @@ impl Room {
 
         let out = subscription.forwarder.push(&SourcePacket {
             encoding: route.encoding as u8,
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            marker: packet.header.marker,
-            arrival: packet.timestamp,
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            arrival: packet.arrival,
             payload: &packet.payload,
             info: incoming.info,
             descriptor: incoming.descriptor.as_ref(),
@@ -227,7 +278,7 @@ impl Room {
             captured: incoming.captured,
             marker: out.marker,
             keep: !out.discardable,
-            extensions: forwarded_extensions(&packet.header.ext_vals, out.frame_number),
+            extensions: forwarded_extensions(&packet.extensions, out.frame_number),
             payload,
             vp8: out.vp8,
         };
@@ -249,7 +300,7 @@ impl Room {
         if let Some(described) = track.info.codecs.get_mut(route.source) {
             described.mime_type = codec.mime().to_owned();
         }
-        let publisher = track.publisher;
+        let publisher = track.publisher.local();
         for key in track.subscribers.clone() {
             if let Some(subscription) = self
                 .subscriptions
@@ -259,90 +310,80 @@ impl Room {
                 subscription.forwarder.change_codec(codec);
             }
         }
-        self.publish_change(cx, now, publisher);
+        if let Some(publisher) = publisher {
+            self.publish_change(cx, now, publisher);
+        }
     }
 
-    /// Notes a sender report, which ties the clocks of a publisher's tracks and layers together.
+    /// Notes a sender report of a client.
     pub(super) fn sender_report(
         &mut self,
+        cx: &mut Context,
         now: Instant,
         from: ParticipantKey,
         feedback: &str0m::media::SenderFeedback,
     ) {
-        let Some(participant) = self.participants.get_mut(from) else {
-            return;
-        };
-        let Some(route) = participant
-            .uplink
-            .routes
-            .get(&feedback.sender_info.ssrc)
-            .copied()
+        let info = &feedback.sender_info;
+        let participant = self.participants.get(from);
+        let Some(route) = participant.and_then(|from| from.uplink.routes.get(&info.ssrc).copied())
         else {
             return;
         };
+        let timestamp = info.rtp_time.numer() as u32;
+        self.clock_report(now, route, info.ntp_time, timestamp);
+        self.relay_clock(cx, route, info.ntp_time, timestamp);
+    }
+
+    /// Notes a sender report, which ties the clocks of a publisher's tracks and layers together.
+    pub(super) fn clock_report(
+        &mut self,
+        now: Instant,
+        route: MediaRoute,
+        ntp: SystemTime,
+        timestamp: u32,
+    ) {
         let Some(track) = self.tracks.get_mut(route.track) else {
             return;
         };
+        let (publisher, sid) = (track.publisher, track.info.sid.clone());
         let Some(source) = track.sources.get_mut(route.source) else {
             return;
         };
-        let info = &feedback.sender_info;
-        let timestamp = info.rtp_time.numer() as u32;
         let rate = source.params.map_or(source.codec.clock_rate(), |params| {
             params.spec().clock_rate.get()
         });
-        source
-            .clocks
-            .sender_report(route.encoding as u8, info.ntp_time, timestamp, rate);
+        let encoding = route.encoding as u8;
+        source.clocks.sender_report(encoding, ntp, timestamp, rate);
         // One encoding is enough to tie the track to the publisher's clock: `clocks` ties the others to it.
-        if route.encoding == 0 {
-            participant.uplink.clock.sender_report(
-                track.info.sid.as_str(),
-                info.ntp_time,
-                timestamp,
-                rate,
-                now,
-            );
+        if route.encoding == 0
+            && let Some(clock) = self.clock_of(publisher)
+        {
+            clock.sender_report(sid.as_str(), ntp, timestamp, rate, now);
         }
     }
 }
 
 /// What forwarding knows of a packet beside its header.
-struct Incoming {
-    captured: Instant,
+pub(super) struct Incoming {
+    pub(super) captured: Instant,
     /// What ties the layer's timestamps to those of the lowest.
     timestamp_offset: Option<u32>,
     info: PayloadInfo,
-    descriptor: Option<FrameDescriptor>,
+    pub(super) descriptor: Option<FrameDescriptor>,
     params: PayloadParams,
-    /// The payload is not in the codec that was announced.
-    codec_changed: bool,
 }
 
 fn carries(params: &PayloadParams, payload_type: Pt) -> bool {
     params.pt() == payload_type || params.red() == Some(payload_type)
 }
 
-fn codec_of(params: &PayloadParams) -> Codec {
-    use str0m::format::Codec as Negotiated;
-    match params.spec().codec {
-        Negotiated::Opus => Codec::Opus,
-        Negotiated::Vp8 => Codec::Vp8,
-        Negotiated::Vp9 => Codec::Vp9,
-        Negotiated::H264 => Codec::H264,
-        Negotiated::H265 => Codec::H265,
-        Negotiated::Av1 => Codec::Av1,
-        _ => Codec::Other,
-    }
-}
-
 fn map_payload_type(
     downstream: &Transport,
     mid: Mid,
     params: &PayloadParams,
-    incoming: Pt,
+    incoming: (Pt, bool),
 ) -> PayloadTypeMap {
-    let redundant = params.red() == Some(incoming);
+    let redundant = incoming.1;
     match downstream.matching_payload_type(mid, params) {
         Some((_, Some(red))) if redundant => PayloadTypeMap {
             incoming,

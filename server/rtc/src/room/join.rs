@@ -29,8 +29,11 @@ impl Room {
         join: Join,
     ) -> Result<ParticipantKey, JoinRefusal> {
         let previous = self.identities.get(&join.identity).copied();
+        let generation = self.generation(&join.identity) + 1;
         let limit = self.config.max_participants;
-        if limit > 0 && previous.is_none() && self.participants.len() >= limit as usize {
+        let known = previous.is_some() || self.remote_of(&join.identity).is_some();
+        let present = self.participants.len() + self.remote_infos().count();
+        if limit > 0 && !known && present >= limit as usize {
             return Err(JoinRefusal::RoomFull { limit });
         }
         if let Some(previous) = previous {
@@ -43,7 +46,9 @@ impl Room {
             );
         }
 
-        let key = self.admit(cx, now, &join);
+        let key = self.admit(cx, now, &join, generation);
+        self.tell_participant(cx, key);
+        self.settle_identity(cx, &join.identity);
         self.arm_expiry(cx, now, false);
         let others = self.others(key);
         let Some(participant) = self.participants.get(key) else {
@@ -68,7 +73,13 @@ impl Room {
         Ok(key)
     }
 
-    fn admit(&mut self, cx: &mut Context, now: Instant, join: &Join) -> ParticipantKey {
+    fn admit(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        join: &Join,
+        generation: u64,
+    ) -> ParticipantKey {
         let (room, joined_at_ms) = (self.key, cx.unix_ms(now));
         let sid = ParticipantSid::from(cx.ids.next_id("PA_"));
         let info = ParticipantInfo {
@@ -111,6 +122,8 @@ impl Room {
                 publisher: Transport::new(cx, at(Target::Publisher), now, join.full_ice),
                 subscriber: dual
                     .then(|| Transport::new(cx, at(Target::Subscriber), now, join.full_ice)),
+                generation,
+                revision: 0,
                 uplink: Uplink::default(),
                 downlink: Downlink::new(bandwidth),
                 data: DataState::default(),

@@ -22,7 +22,7 @@ pub(super) struct Departed {
 }
 
 impl Departed {
-    fn add(&mut self, now: Instant, participant: Arc<ParticipantInfo>) {
+    pub(super) fn add(&mut self, now: Instant, participant: Arc<ParticipantInfo>) {
         while self.left.len() >= REMEMBER_AT_MOST
             || self
                 .left
@@ -55,7 +55,7 @@ impl Room {
         action: Option<LeaveAction>,
     ) {
         self.unpublish_all(cx, now, key);
-        self.unsubscribe_all(key);
+        self.unsubscribe_all(cx, now, key);
         self.leave_data_tracks(cx, key);
         let Some(mut participant) = self.participants.remove(key) else {
             return;
@@ -93,6 +93,8 @@ impl Room {
                 );
             }
         }
+        self.tell_left(cx, &snapshot.sid, reason);
+        self.settle_identity(cx, &snapshot.identity);
         let room = self.info();
         cx.tell(if was_active {
             RoomEvent::ParticipantLeft {

@@ -3,7 +3,7 @@
 //! One file per concern; each adds methods to [`Room`]:
 //! [`join`] and [`leave`] (sessions), [`signal`] (messages), [`negotiate`] (offers and answers), [`publish`],
 //! [`subscribe`], [`forward`] (the packet path), [`feedback`] (bandwidth, key frames, demand), [`data`],
-//! [`data_track`], [`admin`], [`tick`] (what happens by time).
+//! [`data_track`], [`admin`], [`tick`] (what happens by time), [`replica`] (participants connected to other shards).
 
 mod admin;
 mod data;
@@ -15,6 +15,7 @@ mod leave;
 mod negotiate;
 mod participant;
 mod publish;
+mod replica;
 mod signal;
 mod subscribe;
 mod subscription;
@@ -39,6 +40,7 @@ use data::DataLog;
 use data_track::DataTracks;
 use leave::Departed;
 use participant::Participant;
+use replica::{Publisher, Replicas};
 use subscription::Subscription;
 use tick::RoomTimers;
 use track::Track;
@@ -80,6 +82,7 @@ pub(crate) struct Room {
     data_log: DataLog,
     departed: Departed,
     timers: RoomTimers,
+    replicas: Replicas,
     /// Scratch for the events of one drain, kept to save allocations.
     events: Vec<RtcEvent>,
     /// Participants and publishers as last told with the room.
@@ -111,6 +114,7 @@ impl Room {
             data_log: DataLog::default(),
             departed: Departed::default(),
             timers: RoomTimers::default(),
+            replicas: Replicas::default(),
             events: Vec::new(),
             counts_told: (0, 0),
             closed: false,
@@ -124,7 +128,7 @@ impl Room {
         &self.name
     }
 
-    /// Participants, the hidden ones included.
+    /// Participants of this replica, the hidden ones included.
     pub(crate) fn len(&self) -> usize {
         self.participants.len()
     }
@@ -132,25 +136,24 @@ impl Room {
     fn finish(&mut self, cx: &mut Context) {
         if !std::mem::replace(&mut self.closed, true) {
             cx.closed_rooms.push(self.key);
+            self.leave_peers(cx);
             cx.tell(RoomEvent::Finished { room: self.info() });
         }
     }
 
     /// The room as others see it.
     pub(crate) fn info(&self) -> RoomInfo {
-        let visible = self
-            .participants
-            .values()
-            .filter(|participant| !participant.is_hidden());
+        let own = self.participants.values().map(|own| &own.info);
+        let remotes = self.remote_infos().map(|info| &**info);
+        let visible = own.chain(remotes).filter(|info| !info.permission.hidden);
+        let publishes: Vec<bool> = visible.map(|info| info.is_publisher).collect();
         RoomInfo {
             sid: self.sid.clone(),
             name: self.name.clone(),
             config: self.config.clone(),
             created_at_ms: self.created_at_ms,
-            num_participants: visible.clone().count() as u32,
-            num_publishers: visible
-                .filter(|participant| participant.info.is_publisher)
-                .count() as u32,
+            num_participants: publishes.len() as u32,
+            num_publishers: publishes.iter().filter(|publishes| **publishes).count() as u32,
         }
     }
 
@@ -253,7 +256,7 @@ impl Room {
                 self.bandwidth_changed(cx, now, at, estimate)
             }
             RtcEvent::SenderFeedback(feedback) => {
-                self.sender_report(now, at.participant, &feedback)
+                self.sender_report(cx, now, at.participant, &feedback)
             }
             RtcEvent::ChannelData(message) => self.data_received(cx, now, at, message),
             RtcEvent::PeerStats(stats) => self.peer_stats(at, &stats),
@@ -324,6 +327,7 @@ impl Room {
                 );
             }
         }
+        self.tell_participant(cx, key);
     }
 
     /// Participants that `viewer` may see, without itself.
@@ -331,7 +335,9 @@ impl Room {
         self.participants
             .values()
             .filter(|other| other.key != viewer && other.is_announced())
-            .map(|other| other.snapshot.clone())
+            .map(|other| &other.snapshot)
+            .chain(self.announced_remotes())
+            .cloned()
             .collect()
     }
 
@@ -353,7 +359,8 @@ impl Room {
     pub(crate) fn count(&self, counters: &mut crate::Counters) {
         counters.rooms += 1;
         counters.participants += self.participants.len() as u64;
-        for track in self.tracks.values() {
+        let own = |track: &&Track| track.publisher.local().is_some();
+        for track in self.tracks.values().filter(own) {
             match track.info.kind {
                 crate::TrackKind::Audio => counters.tracks_audio += 1,
                 crate::TrackKind::Video => counters.tracks_video += 1,

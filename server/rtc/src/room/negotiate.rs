@@ -419,7 +419,7 @@ impl Room {
 
     fn describe_forwarded(&self, key: SubscriptionKey) -> Option<ForwardedTrack> {
         let track = self.tracks.get(self.subscriptions.get(key)?.track)?;
-        let publisher = self.participants.get(track.publisher)?;
+        let publisher = self.publisher_info(track.publisher)?;
         let stream = self
             .config
             .sync_streams
@@ -428,7 +428,7 @@ impl Room {
                 named => named.to_owned(),
             });
         Some(ForwardedTrack {
-            participant: publisher.sid().clone(),
+            participant: publisher.sid.clone(),
             track: track.info.sid.clone(),
             stream,
         })

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::participant::PendingTrack;
 use super::track::{self, Source, Track};
-use super::{ParticipantKey, Room, TrackKey};
+use super::{ParticipantKey, Publisher, Room, TrackKey};
 use crate::command::AddTrack;
 use crate::context::Context;
 use crate::event::{Event, ReceivedTrack, RefusalReason, RefusedRequest, RoomEvent};
@@ -130,7 +130,7 @@ impl Room {
     fn owns_track(&self, key: ParticipantKey, sid: &TrackSid) -> bool {
         self.track_by_sid(sid)
             .and_then(|track| self.tracks.get(track))
-            .is_some_and(|track| track.publisher == key)
+            .is_some_and(|track| track.publisher == Publisher::Local(key))
     }
 
     /// Brings announced tracks and the sections of an offer together, and ends tracks whose section fell silent.
@@ -218,7 +218,10 @@ impl Room {
             }
         }
         tracing::info!(room = %self.name, participant = %participant.info.identity, track = %info.sid, "published");
-        let track = self.tracks.insert(Track::new(key, info.clone(), source));
+        let flow = cx.next_flow();
+        let track = self
+            .tracks
+            .insert(Track::new(key, info.clone(), flow, source));
         participant.uplink.tracks.push(track);
         if info.kind == TrackKind::Audio {
             self.arm_speakers(cx, now);
@@ -240,7 +243,7 @@ impl Room {
         let has = |key: &&TrackKey| {
             self.tracks
                 .get(**key)
-                .is_some_and(|track| track.sources.iter().any(|source| source.mid == mid))
+                .is_some_and(|track| track.sources.iter().any(|source| source.mid == Some(mid)))
         };
         participant.uplink.tracks.iter().find(has).copied()
     }
@@ -252,7 +255,10 @@ impl Room {
         mid: Mid,
     ) -> Option<(ReceivedTrack, TrackKind)> {
         let track = self.tracks.get(self.source_on(participant.key, mid)?)?;
-        let source = track.sources.iter().find(|source| source.mid == mid)?;
+        let source = track
+            .sources
+            .iter()
+            .find(|source| source.mid == Some(mid))?;
         let received = ReceivedTrack {
             track: track.info.sid.clone(),
             disable_dtx: track.info.disable_dtx,
@@ -392,8 +398,9 @@ impl Room {
         if track.info.muted != muted {
             track.info.muted = muted;
             track.info.version_us = unix_us;
-            let publisher = track.publisher;
-            self.publish_change(cx, now, publisher);
+            if let Publisher::Local(publisher) = track.publisher {
+                self.publish_change(cx, now, publisher);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{ParticipantKey, Room};
+use super::{ParticipantKey, Publisher, Room};
 use crate::command::{Scenario, SignalRequest, SyncState, Target, UpdateMetadata};
 use crate::context::Context;
 use crate::event::{Event, LeaveAction, RefusalReason, RefusedRequest, Speaker};
@@ -34,7 +34,7 @@ impl Room {
             }
             SignalRequest::TrackSettings(settings) => self.track_settings(cx, now, key, settings),
             SignalRequest::SubscriptionPermission(permission) => {
-                self.restrict_subscribers(cx, now, key, permission);
+                self.restrict_subscribers(cx, key, permission);
             }
             SignalRequest::SyncState(state) => self.sync_state(cx, now, key, *state),
             SignalRequest::UpdateMetadata(update) => self.update_own_metadata(cx, now, key, update),
@@ -168,7 +168,8 @@ impl Room {
         let track = self
             .track_by_sid(sid)
             .and_then(|track| self.tracks.get_mut(track));
-        if let Some(track) = track.filter(|track| track.publisher == key) {
+        let own = Publisher::Local(key);
+        if let Some(track) = track.filter(|track| track.publisher == own) {
             change(&mut track.info);
             track.info.version_us = unix_us;
             self.publish_change(cx, now, key);

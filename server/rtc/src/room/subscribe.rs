@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::subscription::Subscription;
-use super::{ParticipantKey, Room, SubscriptionKey, TrackKey};
+use super::{ParticipantKey, Publisher, Room, SubscriptionKey, TrackKey};
 use crate::command::{SubscriptionPermission, TrackSettings};
 use crate::context::Context;
 use crate::event::Event;
-use crate::id::TrackSid;
+use crate::id::{ParticipantSid, TrackSid};
 use crate::info::{ParticipantState, TrackKind, VideoQuality};
 use crate::media::forward::Forwarder;
 
@@ -75,7 +75,7 @@ impl Room {
     }
 
     /// Makes one subscription exist, or not, as the rules say; true if that changed anything.
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         cx: &mut Context,
         now: Instant,
@@ -117,15 +117,15 @@ impl Room {
         else {
             return false;
         };
-        let Some(publisher) = self.participants.get(track.publisher) else {
+        let Some(publisher) = self.publisher_info(track.publisher) else {
             return false;
         };
         let chosen = subscriber.downlink.choices.get(&track.info.sid).copied();
-        publisher.key != key
+        track.publisher != Publisher::Local(key)
             && subscriber.info.permission.can_subscribe
             && chosen.unwrap_or(subscriber.auto_subscribe)
-            && publisher.info.state >= ParticipantState::Joined
-            && !publisher.is_hidden()
+            && publisher.state >= ParticipantState::Joined
+            && !publisher.permission.hidden
             && self.publisher_allows(key, track.publisher, track.info.sid.as_str())
     }
 
@@ -133,15 +133,22 @@ impl Room {
     pub(super) fn publisher_allows(
         &self,
         key: ParticipantKey,
-        publisher: ParticipantKey,
+        publisher: Publisher,
         sid: &str,
     ) -> bool {
-        let (Some(subscriber), Some(publisher)) =
-            (self.participants.get(key), self.participants.get(publisher))
-        else {
+        self.rules_allow(self.publisher_rules(publisher), key, sid)
+    }
+
+    fn rules_allow(
+        &self,
+        rules: Option<&SubscriptionPermission>,
+        key: ParticipantKey,
+        sid: &str,
+    ) -> bool {
+        let Some(subscriber) = self.participants.get(key) else {
             return false;
         };
-        let Some(rules) = &publisher.uplink.permission else {
+        let Some(rules) = rules else {
             return true;
         };
         rules.all_participants
@@ -208,11 +215,8 @@ impl Room {
             let event = Event::TrackSubscribed {
                 track: track.info.sid.clone(),
             };
-            let publisher = track.publisher;
-            let connection = self
-                .participants
-                .get(publisher)
-                .and_then(|publisher| publisher.connection);
+            let publisher = track.publisher.local();
+            let connection = publisher.and_then(|key| self.participants.get(key)?.connection);
             cx.send(connection, event);
         }
         self.demand_changed(cx, now, track_key);
@@ -239,7 +243,7 @@ impl Room {
     }
 
     /// Ends everything a participant receives; it is about to go.
-    pub(super) fn unsubscribe_all(&mut self, key: ParticipantKey) {
+    pub(super) fn unsubscribe_all(&mut self, cx: &mut Context, now: Instant, key: ParticipantKey) {
         let subscriptions = self
             .participants
             .get_mut(key)
@@ -250,6 +254,7 @@ impl Room {
                 && let Some(track) = self.tracks.get_mut(subscription.track)
             {
                 track.subscribers.retain(|known| *known != subscription_key);
+                self.demand_changed(cx, now, subscription.track);
             }
         }
     }
@@ -302,53 +307,57 @@ impl Room {
     pub(super) fn restrict_subscribers(
         &mut self,
         cx: &mut Context,
-        now: Instant,
         key: ParticipantKey,
         permission: SubscriptionPermission,
     ) {
-        let Some(participant) = self.participants.get(key) else {
+        let Some(participant) = self.participants.get_mut(key) else {
             return;
         };
+        let before = participant.uplink.permission.replace(permission);
         let (sid, tracks) = (participant.sid().clone(), participant.uplink.tracks.clone());
+        let publisher = Publisher::Local(key);
+        self.permission_changed(cx, publisher, &sid, &tracks, before.as_ref());
+        self.offer_data_tracks(cx, key);
+        self.tell_participant(cx, key);
+    }
+
+    /// Gives and takes tracks as the publisher's new rules say, and tells whom they concern.
+    pub(super) fn permission_changed(
+        &mut self,
+        cx: &mut Context,
+        publisher: Publisher,
+        sid: &ParticipantSid,
+        tracks: &[TrackKey],
+        before: Option<&SubscriptionPermission>,
+    ) {
+        let now = cx.now;
         let others: Vec<ParticipantKey> = self
             .participants
             .keys()
-            .filter(|other| *other != key)
+            .filter(|other| publisher != Publisher::Local(*other))
             .collect();
-        let allowed = |room: &Self, other, track| {
-            let sid = room.tracks.get(track).map(|track| track.info.sid.as_str());
-            sid.is_some_and(|sid| room.publisher_allows(other, key, sid))
-        };
-        let mut before = Vec::new();
-        for other in &others {
-            before.extend(tracks.iter().map(|track| allowed(self, *other, *track)));
-        }
-        if let Some(participant) = self.participants.get_mut(key) {
-            participant.uplink.permission = Some(permission);
-        }
-        let mut before = before.into_iter();
         for other in others {
-            for track in &tracks {
-                let (was, is) = (before.next().unwrap_or(true), allowed(self, other, *track));
+            for track_key in tracks {
+                let Some(track) = self.tracks.get(*track_key) else {
+                    continue;
+                };
+                let track = track.info.sid.clone();
+                let was = self.rules_allow(before, other, track.as_str());
+                let is = self.publisher_allows(other, publisher, track.as_str());
                 if was == is {
                     continue;
                 }
-                self.settle(cx, now, other, *track);
-                let (Some(track), Some(other)) =
-                    (self.tracks.get(*track), self.participants.get(other))
-                else {
-                    continue;
-                };
+                self.settle(cx, now, other, *track_key);
+                let connection = self.participants.get(other).and_then(|p| p.connection);
                 let event = Event::SubscriptionPermission {
                     participant: sid.clone(),
-                    track: track.info.sid.clone(),
+                    track,
                     allowed: is,
                 };
-                cx.send(other.connection, event);
+                cx.send(connection, event);
             }
             self.offer_to(cx, now, other);
         }
-        self.offer_data_tracks(cx, key);
     }
 
     /// A participant may no longer, or may again, subscribe.
@@ -375,6 +384,13 @@ impl Room {
         if !participant.downstream().is_connected() {
             return;
         }
+        let fresh: Vec<SubscriptionKey> = participant.downlink.subscriptions.clone();
+        for subscription in fresh {
+            self.replay_pictures(cx, subscription);
+        }
+        let Some(participant) = self.participants.get(key) else {
+            return;
+        };
         let waiting: Vec<(TrackKey, usize, usize)> = participant
             .downlink
             .subscriptions

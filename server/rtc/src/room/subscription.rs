@@ -34,7 +34,8 @@ pub(crate) struct Subscription {
 /// How an incoming payload type leaves.
 #[derive(Clone, Copy)]
 pub(super) struct PayloadTypeMap {
-    pub(super) incoming: Pt,
+    /// That of the publisher's format, and whether the audio comes redundantly.
+    pub(super) incoming: (Pt, bool),
     /// `None`: the subscriber cannot decode it.
     pub(super) outgoing: Option<Pt>,
     /// The packet holds redundant audio the subscriber does not understand: only its newest block goes on.

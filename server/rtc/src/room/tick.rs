@@ -29,6 +29,7 @@ pub(super) struct RoomTimers {
     demand: Option<Instant>,
     allocation: Option<Instant>,
     expiry: Option<Instant>,
+    replica: Option<Instant>,
     queued: Option<Instant>,
 }
 
@@ -42,6 +43,7 @@ impl RoomTimers {
             self.demand,
             self.allocation,
             self.expiry,
+            self.replica,
         ];
         all.into_iter().flatten().min()
     }
@@ -81,6 +83,11 @@ impl Room {
         self.schedule(cx);
     }
 
+    pub(super) fn arm_replica(&mut self, cx: &mut Context, at: Instant) {
+        sooner(&mut self.timers.replica, at);
+        self.schedule(cx);
+    }
+
     /// Starts or stops the clock of an empty room, and what runs only while somebody is there.
     pub(super) fn arm_expiry(&mut self, cx: &mut Context, now: Instant, never_joined: bool) {
         let seconds = if never_joined {
@@ -91,6 +98,7 @@ impl Room {
         if self.participants.is_empty() {
             self.timers = RoomTimers {
                 queued: self.timers.queued,
+                replica: self.timers.replica,
                 ..RoomTimers::default()
             };
             self.timers.expiry = Some(now + Duration::from_secs(u64::from(seconds)));
@@ -135,6 +143,9 @@ impl Room {
         if take_due(&mut self.timers.sessions, now) {
             self.check_sessions(cx, now);
         }
+        if take_due(&mut self.timers.replica, now) {
+            self.wake_replicas(cx);
+        }
         if take_due(&mut self.timers.expiry, now) && self.participants.is_empty() {
             self.finish(cx);
             return;
@@ -149,10 +160,11 @@ impl Room {
             .values_mut()
             .filter(|track| track.info.kind == TrackKind::Audio)
         {
-            any_audio = true;
-            let Some(publisher) = self.participants.get(track.publisher) else {
+            let publisher = track.publisher.local();
+            let Some(publisher) = publisher.and_then(|key| self.participants.get(key)) else {
                 continue;
             };
+            any_audio = true;
             let level = if track.info.muted {
                 None
             } else {
@@ -160,11 +172,15 @@ impl Room {
             };
             self.speakers.note(publisher.sid(), level);
         }
+        any_audio |= self.note_remote_levels();
         let changes: Vec<Speaker> = self.speakers.update();
         if !changes.is_empty() {
             for participant in self.participants.values() {
                 cx.send(participant.connection, Event::Speakers(changes.clone()));
             }
+        }
+        if !changes.is_empty() {
+            self.tell_speakers(cx, &changes);
         }
         if any_audio || self.speakers.is_anybody_active() {
             self.timers.speakers = Some(now + SPEAKERS_EVERY);
@@ -216,6 +232,7 @@ impl Room {
             for participant in self.participants.values() {
                 cx.send(participant.connection, Event::Quality(reports.clone()));
             }
+            self.tell_qualities(cx, &reports);
         }
     }
 

@@ -1,12 +1,15 @@
 //! A published track: its codecs, their encodings, and who receives it.
 
+use std::time::Instant;
+
 use str0m::format::PayloadParams;
 use str0m::rtp::Ssrc;
 
 use super::participant::PendingTrack;
+use super::replica::{Publisher, TrackRelays};
 use super::{ParticipantKey, SubscriptionKey};
 use crate::command::AddTrack;
-use crate::id::{Mid, Rid};
+use crate::id::{FlowId, Mid, Rid};
 use crate::info::{TrackCodec, TrackInfo, TrackKind, VideoLayer, VideoQuality};
 use crate::media::bitrate::BitrateMeter;
 use crate::media::clock::LayerClocks;
@@ -14,14 +17,17 @@ use crate::media::codec::Codec;
 use crate::media::descriptor::DescriptorReader;
 use crate::media::keyframes::KeyFrameThrottle;
 use crate::media::speakers::SpeakerObserver;
+use crate::replica::{MediaFormat, PictureCache, ReplicaSource};
 
 /// Encodings a track may have: more rids than browsers send are ignored.
 pub(super) const MAX_ENCODINGS: usize = 3;
 
 /// A track that has a media section.
 pub(crate) struct Track {
-    pub(super) publisher: ParticipantKey,
+    pub(super) publisher: Publisher,
     pub(super) info: TrackInfo,
+    /// What its packets are called between replicas.
+    pub(super) flow: FlowId,
     /// One per codec; the first is the main one.
     pub(super) sources: Vec<Source>,
     pub(super) subscribers: Vec<SubscriptionKey>,
@@ -30,6 +36,7 @@ pub(crate) struct Track {
     /// Highest quality the publisher was told to send; `None` = nothing was told yet.
     pub(super) demand_told: Option<Demand>,
     pub(super) observer: SpeakerObserver,
+    pub(super) relays: TrackRelays,
 }
 
 /// What subscribers want of a track: nothing, or everything up to a quality.
@@ -37,7 +44,8 @@ pub(super) type Demand = Option<VideoQuality>;
 
 /// One codec of a track, in a media section of its own.
 pub(super) struct Source {
-    pub(super) mid: Mid,
+    /// `None` if the media comes from another replica.
+    pub(super) mid: Option<Mid>,
     /// What the payload means; known with the first packet.
     pub(super) params: Option<PayloadParams>,
     pub(super) codec: Codec,
@@ -51,20 +59,31 @@ pub(super) struct Source {
 
 /// One encoding (simulcast layer) of a source.
 pub(super) struct Encoding {
+    /// Known for media of this replica's clients.
     pub(super) ssrc: Option<Ssrc>,
     pub(super) meter: BitrateMeter,
+    pub(super) last_packet: Option<Instant>,
+    /// Kept for media from other replicas.
+    pub(super) pictures: PictureCache,
 }
 
 impl Track {
-    pub(super) fn new(publisher: ParticipantKey, info: TrackInfo, source: Source) -> Self {
+    pub(super) fn new(
+        publisher: ParticipantKey,
+        info: TrackInfo,
+        flow: FlowId,
+        source: Source,
+    ) -> Self {
         Self {
-            publisher,
+            publisher: Publisher::Local(publisher),
             info,
+            flow,
             sources: vec![source],
             subscribers: Vec::new(),
             subscription_told: false,
             demand_told: None,
             observer: SpeakerObserver::default(),
+            relays: TrackRelays::default(),
         }
     }
 
@@ -119,17 +138,46 @@ impl Source {
     pub(super) fn new(mid: Mid, codec: Codec, mut rids: Vec<String>) -> Self {
         rids.sort_by_key(|rid| known_rank(rid).unwrap_or(usize::MAX));
         rids.truncate(MAX_ENCODINGS);
-        let encodings = (0..rids.len().max(1))
+        let encodings = rids.len();
+        Self {
+            mid: Some(mid),
+            rids,
+            ..Self::with_encodings(codec, encodings)
+        }
+    }
+
+    /// A codec as another replica tells it.
+    pub(super) fn described(told: &ReplicaSource) -> Self {
+        let encodings = usize::from(told.encodings).min(MAX_ENCODINGS);
+        Self {
+            params: format_of(told),
+            ..Self::with_encodings(told.codec, encodings)
+        }
+    }
+
+    /// Takes what another replica tells anew; true if the format changed.
+    pub(super) fn update(&mut self, told: &ReplicaSource) -> bool {
+        let params = format_of(told);
+        let spec = |params: &Option<PayloadParams>| params.map(|params| params.spec());
+        let changed = self.codec != told.codec || spec(&self.params) != spec(&params);
+        (self.codec, self.params) = (told.codec, params);
+        changed
+    }
+
+    fn with_encodings(codec: Codec, encodings: usize) -> Self {
+        let encodings = (0..encodings.max(1))
             .map(|_| Encoding {
                 ssrc: None,
                 meter: BitrateMeter::default(),
+                last_packet: None,
+                pictures: PictureCache::default(),
             })
             .collect();
         Self {
-            mid,
+            mid: None,
             params: None,
             codec,
-            rids,
+            rids: Vec::new(),
             encodings,
             throttle: KeyFrameThrottle::default(),
             clocks: LayerClocks::default(),
@@ -145,6 +193,12 @@ impl Source {
             Some(rid) => self.rids.iter().position(|known| **known == *rid),
         }
     }
+}
+
+/// The format of another replica's source, or what its codec usually means until the first packet told.
+fn format_of(told: &ReplicaSource) -> Option<PayloadParams> {
+    let usual = || MediaFormat::usual(told.codec);
+    told.format.clone().or_else(usual)?.params()
 }
 
 /// SDKs name simulcast layers q, h, f from low to high; other names keep the order of the offer.

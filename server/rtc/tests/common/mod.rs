@@ -11,6 +11,7 @@
 )]
 
 mod client;
+mod fleet;
 mod network;
 
 use std::collections::BTreeMap;
@@ -19,10 +20,14 @@ use std::time::{Duration, Instant};
 
 use tradewind_rtc::{
     AdminError, AdminReply, AdminRequest, Command, ConnectionId, DataCodec, DataError, DataSender,
-    Event, Output, Protocol, Received, RequestId, RoomEvent, Shard, ShardConfig, StampedMessage,
+    Event, Output, PeerId, Protocol, Received, RequestId, RoomEvent, RoomName, Shard, ShardConfig,
+    StampedMessage,
 };
 
+use tradewind_rtc::replica::ReplicaMessage;
+
 pub use client::Client;
+pub use fleet::{Fleet, FleetLink};
 pub use network::{Link, Network};
 
 pub const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 7882);
@@ -36,7 +41,8 @@ pub struct World {
     pub clients: BTreeMap<ConnectionId, Client>,
     pub room_events: Vec<RoomEvent>,
     pub replies: BTreeMap<RequestId, Result<AdminReply, AdminError>>,
-    /// Events for connections whose client is gone.
+    /// Messages for other shards' replicas, in order.
+    pub replica_messages: Vec<(RoomName, PeerId, Box<ReplicaMessage>)>,
     next_id: u64,
 }
 
@@ -45,12 +51,17 @@ impl World {
         Self::with_config(seed, ShardConfig::default())
     }
 
-    pub fn with_config(seed: u64, mut config: ShardConfig) -> Self {
+    pub fn with_config(seed: u64, config: ShardConfig) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "an instant can only be made from the clock; only its distance matters"
         )]
         let start = Instant::now();
+        Self::starting(start, seed, config)
+    }
+
+    /// A world that shares its clock with others.
+    pub fn starting(start: Instant, seed: u64, mut config: ShardConfig) -> Self {
         config.udp_candidates = vec![SocketAddr::from(SERVER)];
         Self {
             now: start,
@@ -60,6 +71,7 @@ impl World {
             clients: BTreeMap::new(),
             room_events: Vec::new(),
             replies: BTreeMap::new(),
+            replica_messages: Vec::new(),
             next_id: 1,
         }
     }
@@ -94,12 +106,18 @@ impl World {
     }
 
     pub fn admin(&mut self, request: AdminRequest) -> Result<AdminReply, AdminError> {
+        let id = self.ask(request);
+        self.replies.remove(&id).expect("the shard answers at once")
+    }
+
+    /// Makes a server API call whose reply comes in [`Self::replies`].
+    pub fn ask(&mut self, request: AdminRequest) -> RequestId {
         let id = RequestId(self.next_id());
         self.command(Command::Admin {
             request: id,
             command: Box::new(request),
         });
-        self.replies.remove(&id).expect("the shard answers at once")
+        id
     }
 
     /// Runs for some virtual time.
@@ -126,7 +144,7 @@ impl World {
         }
     }
 
-    fn next_wake(&self) -> Option<Instant> {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
         let clients = self.clients.values().map(Client::next_wake).min();
         [
             self.shard.poll_timeout().map(|(at, _)| at),
@@ -138,7 +156,7 @@ impl World {
         .min()
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         while let Some((from, to, contents)) = self.network.arrive(self.now) {
             if to == SocketAddr::from(SERVER) {
                 let received = Received {
@@ -169,7 +187,7 @@ impl World {
     }
 
     /// Moves everything that is ready: datagrams to the network, events to clients, their answers back.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
             let mut moved = false;
             self.shard.finish_turn(self.now);
@@ -216,6 +234,11 @@ impl World {
             Output::Reply(id, reply) => {
                 self.replies.insert(id, reply);
             }
+            Output::Replica {
+                room,
+                peer,
+                message,
+            } => self.replica_messages.push((room, peer, message)),
             Output::IceFragment(..) => {}
         }
     }

@@ -34,6 +34,22 @@ impl RawDescriptor {
         &self.bytes
     }
 
+    /// The bytes as received, without a copy.
+    pub fn shared(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
+    }
+
+    /// From bytes that are shared already; too many are cut off as in [`Self::new`].
+    pub fn from_shared(bytes: Arc<[u8]>) -> Self {
+        if bytes.len() > MAX_LENGTH {
+            return Self::new(&bytes);
+        }
+        Self {
+            bytes,
+            frame_number: None,
+        }
+    }
+
     /// The same descriptor, sent with another frame number.
     pub fn with_frame_number(&self, frame_number: u16) -> Self {
         Self {

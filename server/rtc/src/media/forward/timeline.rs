@@ -81,6 +81,10 @@ impl Timeline {
         }
     }
 
+    pub(super) fn has_started(&self) -> bool {
+        self.last.is_some()
+    }
+
     pub(super) fn map(&self, timestamp: u32) -> u32 {
         timestamp.wrapping_add(self.offset)
     }

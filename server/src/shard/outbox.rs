@@ -76,6 +76,8 @@ impl Outbox {
                 shard: self.shard,
                 event,
             }),
+            // Rooms have no peers unless the shell attaches some, and this one does not.
+            Output::Replica { .. } => {}
             Output::IceFragment(fragment, added) => {
                 self.notify(Notice::IceFragment {
                     shard: self.shard,

@@ -94,6 +94,7 @@ impl From<AdminError> for TwirpError {
                 TwirpCode::NotFound
             }
             AdminError::RemoteUnmuteDisabled => TwirpCode::FailedPrecondition,
+            AdminError::Unreachable => TwirpCode::Unavailable,
             AdminError::Invalid(_) => TwirpCode::InvalidArgument,
             AdminError::LimitExceeded(_) => TwirpCode::ResourceExhausted,
         };

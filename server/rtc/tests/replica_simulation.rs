@@ -324,7 +324,8 @@ impl Simulation {
             })
             .collect();
         let mut expected = expected;
-        (seen.sort(), expected.sort());
+        seen.sort();
+        expected.sort();
         let what = format!(
             "{} at {} sees {seen:?}, not {expected:?}",
             session.identity, session.node

@@ -253,6 +253,16 @@ fn a_cut_shows_in_the_quality_and_heals() {
     assert_eq!(fleet.sees(0, newcomer), ["agent", "shopper"]);
     let after = fleet.client(1, agent).received("shopper", "camera");
     assert!(after > before + 20, "the picture is back: {before} {after}");
+    let speaks = fleet
+        .client(1, agent)
+        .events
+        .iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::Speakers(speakers) => Some(speakers[0].active),
+            _ => None,
+        });
+    assert_eq!(speaks, Some(true), "and who speaks is shown");
 }
 
 #[test]

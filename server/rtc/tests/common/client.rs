@@ -427,6 +427,10 @@ impl Client {
     }
 
     pub fn receive(&mut self, now: Instant, from: SocketAddr, contents: &[u8]) {
+        // A client that was told to go hears no more.
+        if self.closed {
+            return;
+        }
         let receive = Receive::new(Protocol::Udp, from, self.address, contents)
             .expect("the server sends valid datagrams");
         self.rtc

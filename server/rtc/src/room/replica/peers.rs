@@ -30,6 +30,7 @@ impl Room {
         let request = known.outbox.plain(known.inbox.request());
         self.output(cx, peer, request);
         self.arm_replica(cx, cx.now);
+        self.tell_levels(cx, peer);
         self.pause_relays(cx, peer, false);
         let reports: Vec<QualityReport> = self
             .remotes_of(peer)

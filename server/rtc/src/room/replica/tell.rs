@@ -95,6 +95,12 @@ impl Room {
         }
     }
 
+    /// Tells a peer anew who speaks: it forgot when the link broke.
+    pub(super) fn tell_levels(&mut self, cx: &mut Context, peer: PeerId) {
+        let levels = self.own_levels();
+        self.tell_peer(cx, peer, ReplicaBody::Speakers(levels));
+    }
+
     /// Changes of quality among own participants.
     pub(in crate::room) fn tell_qualities(&mut self, cx: &mut Context, reports: &[QualityReport]) {
         self.tell_peers(cx, &ReplicaBody::Quality(reports.to_vec()));

@@ -5,45 +5,14 @@ mod common;
 use std::time::Duration;
 
 use common::{Client, Fleet, any};
+use tradewind_rtc::replica::RoomRecord;
 use tradewind_rtc::{
-    AdminError, AdminReply, AdminRequest, ConnectionId, ConnectionQuality, DisconnectReason, Event,
-    LeaveAction, Permission, SignalRequest, SubscriptionPermission, TrackKind, TrackSettings,
-    UpdateMetadata, VideoQuality,
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, ConnectionQuality,
+    DataTrackHandle, DisconnectReason, Event, LeaveAction, Permission, PublishDataTrack, Resume,
+    SignalRequest, SubscriptionPermission, UpdateMetadata,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
-
-/// A client on a node that publishes audio and one encoding of video.
-fn publisher(fleet: &mut Fleet, node: usize, identity: &str) -> ConnectionId {
-    let connection = fleet.join(node, identity);
-    fleet.run_until("connected", |fleet| {
-        fleet.client(node, connection).connected
-    });
-    let client = fleet.client(node, connection);
-    client.publish("microphone", TrackKind::Audio, &[]);
-    fleet.run(MS(100));
-    let client = fleet.client(node, connection);
-    client.publish("camera", TrackKind::Video, &[]);
-    fleet.run(MS(100));
-    connection
-}
-
-fn simulcaster(fleet: &mut Fleet, node: usize, identity: &str) -> ConnectionId {
-    let connection = fleet.join(node, identity);
-    fleet.run_until("connected", |fleet| {
-        fleet.client(node, connection).connected
-    });
-    let client = fleet.client(node, connection);
-    client.publish("camera", TrackKind::Video, &["q", "h", "f"]);
-    fleet.run(MS(100));
-    connection
-}
-
-fn receives(client: &mut Client, identity: &str, name: &str) -> usize {
-    client
-        .track_of(identity, name)
-        .map_or(0, |track| client.packets_of(&track).len())
-}
 
 fn sid(client: &Client) -> tradewind_rtc::ParticipantSid {
     client
@@ -58,17 +27,14 @@ fn sid(client: &Client) -> tradewind_rtc::ParticipantSid {
 #[test]
 fn two_regions_see_and_hear_each_other() {
     let mut fleet = Fleet::new(1, 2);
-    let tokyo = publisher(&mut fleet, 0, "shopper");
-    let paris = publisher(&mut fleet, 1, "agent");
+    let tokyo = fleet.publisher(0, "shopper");
+    let paris = fleet.publisher(1, "agent");
     fleet.run(MS(2_000));
     for (node, connection, other) in [(0, tokyo, "agent"), (1, paris, "shopper")] {
         assert_eq!(fleet.sees(node, connection), [other]);
         let client = fleet.client(node, connection);
-        assert!(
-            receives(client, other, "microphone") > 50,
-            "{other}'s voice"
-        );
-        assert!(receives(client, other, "camera") > 30, "{other}'s picture");
+        assert!(client.received(other, "microphone") > 50, "{other}'s voice");
+        assert!(client.received(other, "camera") > 30, "{other}'s picture");
     }
 }
 
@@ -76,7 +42,7 @@ fn two_regions_see_and_hear_each_other() {
 fn three_nodes_are_one_room() {
     let mut fleet = Fleet::new(2, 3);
     let members: Vec<(usize, ConnectionId)> = (0..3)
-        .map(|node| (node, publisher(&mut fleet, node, &format!("p{node}"))))
+        .map(|node| (node, fleet.publisher(node, &format!("p{node}"))))
         .collect();
     fleet.run(MS(3_000));
     for (node, connection) in members {
@@ -87,7 +53,7 @@ fn three_nodes_are_one_room() {
         assert_eq!(fleet.sees(node, connection), others);
         for other in &others {
             let client = fleet.client(node, connection);
-            assert!(receives(client, other, "camera") > 30, "{other} at {node}");
+            assert!(client.received(other, "camera") > 30, "{other} at {node}");
         }
         let room = "shop".into();
         let rooms = AdminRequest::ListRooms { names: vec![room] };
@@ -99,161 +65,9 @@ fn three_nodes_are_one_room() {
 }
 
 #[test]
-fn one_copy_goes_to_a_node_whatever_the_number_of_subscribers() {
-    let mut fleet = Fleet::new(3, 2);
-    publisher(&mut fleet, 0, "shopper");
-    let watchers: Vec<ConnectionId> = (0..10).map(|at| fleet.join(1, &format!("w{at}"))).collect();
-    fleet.run(MS(3_000));
-    fleet.relayed.clear();
-    fleet.run(MS(1_000));
-    let mut copies: Vec<(u32, u64)> = fleet
-        .relayed
-        .iter()
-        .map(|(_, _, _, packet)| (packet.flow.0, packet.sequence))
-        .collect();
-    let sent = copies.len();
-    copies.sort_unstable();
-    copies.dedup();
-    assert_eq!(copies.len(), sent, "every packet crosses once");
-    assert!((75..=85).contains(&sent), "a second of both tracks: {sent}");
-    for connection in watchers {
-        let client = fleet.client(1, connection);
-        assert!(receives(client, "shopper", "camera") > 60);
-    }
-}
-
-#[test]
-fn nothing_crosses_while_nobody_wants_it() {
-    let mut fleet = Fleet::new(4, 2);
-    let shopper = publisher(&mut fleet, 0, "shopper");
-    let agent = fleet.join_as(1, "agent", |client| client.auto_subscribe = false);
-    fleet.run(MS(3_000));
-    assert_eq!(fleet.sees(1, agent), ["shopper"]);
-    assert!(fleet.relayed.is_empty());
-    let subscribed = |event: &Event| matches!(event, Event::TrackSubscribed { .. });
-    assert!(!any(&fleet.client(0, shopper).events, subscribed));
-
-    let track = fleet
-        .client(1, agent)
-        .track_of("shopper", "camera")
-        .expect("known");
-    let (tracks, subscribe) = (vec![track], true);
-    fleet.nodes[1].signal(agent, SignalRequest::Subscription { tracks, subscribe });
-    fleet.run(MS(2_000));
-    assert!(receives(fleet.client(1, agent), "shopper", "camera") > 30);
-    assert!(
-        any(&fleet.client(0, shopper).events, subscribed),
-        "the publisher is told"
-    );
-}
-
-fn settings(track: &tradewind_rtc::TrackSid, quality: VideoQuality) -> SignalRequest {
-    SignalRequest::TrackSettings(TrackSettings {
-        tracks: vec![track.clone()],
-        disabled: false,
-        quality,
-        width: 0,
-        height: 0,
-        fps: 0,
-        priority: 0,
-    })
-}
-
-/// Encodings that crossed in the next second, with the packets of each.
-fn crossing(fleet: &mut Fleet) -> Vec<u8> {
-    fleet.relayed.clear();
-    fleet.run(MS(1_000));
-    let mut encodings: Vec<u8> = fleet
-        .relayed
-        .iter()
-        .map(|(.., packet)| packet.encoding)
-        .collect();
-    encodings.sort_unstable();
-    encodings.dedup();
-    encodings
-}
-
-#[test]
-fn only_the_layer_in_demand_crosses_and_the_publisher_learns_of_it() {
-    let mut fleet = Fleet::new(5, 2);
-    let shopper = simulcaster(&mut fleet, 0, "shopper");
-    let agent = fleet.join(1, "agent");
-    fleet.run(MS(6_000));
-    assert_eq!(crossing(&mut fleet), [2], "the best, and no other");
-    let track = fleet
-        .client(1, agent)
-        .track_of("shopper", "camera")
-        .expect("known");
-    fleet.nodes[1].signal(agent, settings(&track, VideoQuality::Low));
-    fleet.run(MS(6_000));
-    assert_eq!(crossing(&mut fleet), [0]);
-    fleet.run(MS(6_000));
-    let lowered = |event: &Event| match event {
-        Event::SubscribedQuality { codecs, .. } => codecs.iter().all(|codec| {
-            codec.qualities
-                == [
-                    (VideoQuality::Low, true),
-                    (VideoQuality::Medium, false),
-                    (VideoQuality::High, false),
-                ]
-        }),
-        _ => false,
-    };
-    assert!(any(&fleet.client(0, shopper).events, lowered));
-    fleet.nodes[1].signal(agent, settings(&track, VideoQuality::High));
-    fleet.run(MS(6_000));
-    assert_eq!(crossing(&mut fleet), [2], "and back");
-    let mut packets = fleet.client(1, agent).packets_of(&track);
-    packets.sort_by_key(|packet| *packet.seq_no);
-    let gaps = packets
-        .windows(2)
-        .filter(|pair| *pair[1].seq_no != *pair[0].seq_no + 1)
-        .count();
-    assert_eq!(gaps, 0, "without a seam");
-}
-
-#[test]
-fn who_comes_late_sees_a_picture_without_a_way_around_the_world() {
-    let mut fleet = Fleet::new(6, 2);
-    fleet.link.delay = MS(150);
-    let shopper = publisher(&mut fleet, 0, "shopper");
-    fleet.join(1, "first");
-    fleet.run(MS(3_000));
-    // Someone else's need makes a fresh key frame come, which is then less than two seconds old.
-    fleet.client(0, shopper).media[1].key_frame_wanted = true;
-    fleet.run(MS(500));
-    let late = fleet.join(1, "late");
-    fleet.run_until("connected", |fleet| fleet.client(1, late).connected);
-    let connected = fleet.now();
-    fleet.run_until("a picture", |fleet| {
-        receives(fleet.client(1, late), "shopper", "camera") > 0
-    });
-    let waited = fleet.now() - connected;
-    assert!(waited < MS(100), "{waited:?}");
-    fleet.run(MS(500));
-    let client = fleet.client(1, late);
-    let track = client.track_of("shopper", "camera").expect("known");
-    let mut packets = client.packets_of(&track);
-    packets.sort_by_key(|packet| *packet.seq_no);
-    assert_eq!(packets[0].payload[4] & 1, 0, "a key frame comes first");
-    for pair in packets.windows(2) {
-        assert_eq!(
-            *pair[1].seq_no,
-            *pair[0].seq_no + 1,
-            "then everything, once"
-        );
-        let id = |payload: &[u8]| u16::from_be_bytes([payload[2], payload[3]]) & 0x7FFF;
-        assert!(
-            id(&pair[1].payload) - id(&pair[0].payload) <= 1,
-            "without a gap"
-        );
-    }
-}
-
-#[test]
 fn mute_metadata_and_permissions_cross() {
     let mut fleet = Fleet::new(7, 2);
-    let shopper = publisher(&mut fleet, 0, "shopper");
+    let shopper = fleet.publisher(0, "shopper");
     let agent = fleet.join(1, "agent");
     fleet.run(MS(2_000));
     let track = fleet
@@ -350,10 +164,10 @@ fn reliable_data_arrives_once_and_in_order_even_over_a_cut() {
 #[test]
 fn the_newer_session_of_an_identity_wins_across_nodes() {
     let mut fleet = Fleet::new(10, 3);
-    let old = publisher(&mut fleet, 0, "shopper");
+    let old = fleet.publisher(0, "shopper");
     let agent = fleet.join(2, "agent");
     fleet.run(MS(1_000));
-    let new = publisher(&mut fleet, 1, "shopper");
+    let new = fleet.publisher(1, "shopper");
     fleet.run(MS(2_000));
     let left = |event: &Event| {
         let wanted = (DisconnectReason::DuplicateIdentity, LeaveAction::Disconnect);
@@ -362,7 +176,7 @@ fn the_newer_session_of_an_identity_wins_across_nodes() {
     assert!(any(&fleet.client(0, old).events, left));
     assert!(!any(&fleet.client(1, new).events, left));
     assert_eq!(fleet.sees(2, agent), ["shopper"]);
-    assert!(receives(fleet.client(2, agent), "shopper", "camera") > 20);
+    assert!(fleet.client(2, agent).received("shopper", "camera") > 20);
 }
 
 #[test]
@@ -386,25 +200,25 @@ fn sessions_begun_on_both_sides_of_a_cut_become_one() {
 #[test]
 fn participants_of_a_lost_node_leave_and_rejoin_elsewhere() {
     let mut fleet = Fleet::new(12, 3);
-    publisher(&mut fleet, 0, "shopper");
-    let agent = publisher(&mut fleet, 1, "agent");
+    fleet.publisher(0, "shopper");
+    let agent = fleet.publisher(1, "agent");
     fleet.run(MS(2_000));
     fleet.kill(0);
     fleet.run(MS(1_000));
     fleet.lose(0);
     fleet.run(MS(500));
     assert!(fleet.sees(1, agent).is_empty());
-    let again = publisher(&mut fleet, 2, "shopper");
+    let again = fleet.publisher(2, "shopper");
     fleet.run(MS(2_000));
     assert_eq!(fleet.sees(1, agent), ["shopper"]);
-    assert!(receives(fleet.client(1, agent), "shopper", "camera") > 20);
-    assert!(receives(fleet.client(2, again), "agent", "microphone") > 50);
+    assert!(fleet.client(1, agent).received("shopper", "camera") > 20);
+    assert!(fleet.client(2, again).received("agent", "microphone") > 50);
 }
 
 #[test]
 fn a_cut_shows_in_the_quality_and_heals() {
     let mut fleet = Fleet::new(13, 2);
-    let shopper = publisher(&mut fleet, 0, "shopper");
+    let shopper = fleet.publisher(0, "shopper");
     let agent = fleet.join(1, "agent");
     fleet.run(MS(7_000));
     let shopper_sid = sid(fleet.client(0, shopper));
@@ -429,7 +243,7 @@ fn a_cut_shows_in_the_quality_and_heals() {
         SignalRequest::UpdateMetadata(UpdateMetadata::default()),
     );
     fleet.run(MS(3_000));
-    let before = receives(fleet.client(1, agent), "shopper", "camera");
+    let before = fleet.client(1, agent).received("shopper", "camera");
     let newcomer = fleet.join(0, "newcomer");
     fleet.run(MS(1_000));
     fleet.heal(0, 1);
@@ -437,14 +251,24 @@ fn a_cut_shows_in_the_quality_and_heals() {
     assert_eq!(quality(&mut fleet), Some(ConnectionQuality::Excellent));
     assert_eq!(fleet.sees(1, agent), ["newcomer", "shopper"]);
     assert_eq!(fleet.sees(0, newcomer), ["agent", "shopper"]);
-    let after = receives(fleet.client(1, agent), "shopper", "camera");
+    let after = fleet.client(1, agent).received("shopper", "camera");
     assert!(after > before + 20, "the picture is back: {before} {after}");
+    let speaks = fleet
+        .client(1, agent)
+        .events
+        .iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::Speakers(speakers) => Some(speakers[0].active),
+            _ => None,
+        });
+    assert_eq!(speaks, Some(true), "and who speaks is shown");
 }
 
 #[test]
 fn the_server_api_reaches_participants_on_other_nodes() {
     let mut fleet = Fleet::new(14, 2);
-    let shopper = publisher(&mut fleet, 0, "shopper");
+    let shopper = fleet.publisher(0, "shopper");
     fleet.join(1, "agent");
     fleet.run(MS(2_000));
     let (room, identity) = ("shop".into(), "shopper".into());
@@ -461,7 +285,7 @@ fn the_server_api_reaches_participants_on_other_nodes() {
         .sid
         .clone();
 
-    let mut call = |fleet: &mut Fleet, request| {
+    let call = |fleet: &mut Fleet, request| {
         let id = fleet.nodes[1].ask(request);
         fleet.run(MS(300));
         fleet.nodes[1].replies.remove(&id).expect("answered")
@@ -520,7 +344,7 @@ fn a_call_to_a_node_that_does_not_answer_ends() {
 #[test]
 fn hidden_participants_stay_hidden_and_see() {
     let mut fleet = Fleet::new(16, 2);
-    let shopper = publisher(&mut fleet, 0, "shopper");
+    let shopper = fleet.publisher(0, "shopper");
     let ghost = fleet.join_as(1, "ghost", |client| {
         client.permission = Permission {
             hidden: true,
@@ -529,7 +353,7 @@ fn hidden_participants_stay_hidden_and_see() {
     });
     fleet.run(MS(2_000));
     assert!(fleet.sees(0, shopper).is_empty());
-    assert!(receives(fleet.client(1, ghost), "shopper", "camera") > 20);
+    assert!(fleet.client(1, ghost).received("shopper", "camera") > 20);
 }
 
 #[test]
@@ -551,25 +375,6 @@ fn deleting_the_room_on_one_node_ends_it_everywhere() {
         fleet.nodes[1].admin(gone).err(),
         Some(AdminError::NoSuchRoom)
     );
-}
-
-#[test]
-fn speakers_of_all_nodes_are_told() {
-    let mut fleet = Fleet::new(18, 2);
-    let shopper = publisher(&mut fleet, 0, "shopper");
-    let agent = fleet.join(1, "agent");
-    fleet.run(MS(3_000));
-    let speaker = sid(fleet.client(0, shopper));
-    let told = |fleet: &mut Fleet, wanted: bool| {
-        any(&fleet.client(1, agent).events, |event| {
-            matches!(event,
-            Event::Speakers(speakers) if speakers.iter().any(|s| s.participant == speaker && s.active == wanted))
-        })
-    };
-    assert!(told(&mut fleet, true));
-    fleet.client(0, shopper).media[0].paused = true;
-    fleet.run(MS(3_000));
-    assert!(told(&mut fleet, false), "and when they fall silent");
 }
 
 #[test]
@@ -595,4 +400,146 @@ fn a_full_room_is_full_on_every_node() {
         event,
         Event::JoinRefused(_)
     )));
+}
+
+#[test]
+fn a_data_track_crosses_to_those_who_chose_it() {
+    let mut fleet = Fleet::new(40, 2);
+    let robot = fleet.publisher(0, "robot");
+    let agent = fleet.join(1, "agent");
+    fleet.run(MS(1_000));
+    let handle = DataTrackHandle::new(7).expect("within bounds");
+    let wish = PublishDataTrack {
+        handle,
+        name: "arm".into(),
+        encryption: 0,
+        frame_encoding: None,
+        schema: None,
+    };
+    fleet.nodes[0].signal(robot, SignalRequest::PublishDataTrack(Box::new(wish)));
+    fleet.run(MS(500));
+    let packet = |payload: u8| vec![0x18, 0, 0, 7, 0, 1, 0, 1, 0, 0, 0, 1, payload];
+    fleet.client(0, robot).send_bytes("_data_track", &packet(1));
+    fleet.run(MS(500));
+    let client = fleet.client(1, agent);
+    assert!(client.data_packets.is_empty(), "nobody chose it yet");
+    let known = client
+        .participants
+        .values()
+        .find(|p| p.identity.as_str() == "robot");
+    let track = known.expect("known").data_tracks[0].sid.clone();
+    let choice = SignalRequest::DataSubscription(vec![(track.clone(), true)]);
+    fleet.nodes[1].signal(agent, choice);
+    fleet.run(MS(500));
+    fleet.client(0, robot).send_bytes("_data_track", &packet(2));
+    fleet.run(MS(500));
+    let payloads: Vec<u8> = fleet
+        .client(1, agent)
+        .data_packets
+        .iter()
+        .map(|p| p[12])
+        .collect();
+    assert_eq!(payloads, [2]);
+    fleet.nodes[0].signal(robot, SignalRequest::UnpublishDataTrack { handle });
+    fleet.run(MS(500));
+    let client = fleet.client(1, agent);
+    let known = client
+        .participants
+        .values()
+        .find(|p| p.identity.as_str() == "robot");
+    assert!(known.expect("known").data_tracks.is_empty());
+}
+
+#[test]
+fn a_question_is_answered_from_the_other_node() {
+    let mut fleet = Fleet::new(41, 2);
+    let shopper = fleet.publisher(0, "shopper");
+    let agent = fleet.publisher(1, "agent");
+    fleet.join(1, "other");
+    fleet.run(MS(1_000));
+    fleet
+        .client(1, agent)
+        .send_data("_reliable", "shopper|1|size?");
+    fleet.run(MS(500));
+    assert_eq!(fleet.client(0, shopper).messages, ["agent: size?"]);
+    fleet
+        .client(0, shopper)
+        .send_data("_reliable", "agent|1|42");
+    fleet.run(MS(500));
+    assert_eq!(fleet.client(1, agent).messages, ["shopper: 42"]);
+}
+
+#[test]
+fn a_session_of_another_node_cannot_be_resumed_here() {
+    let mut fleet = Fleet::new(42, 2);
+    let shopper = fleet.publisher(0, "shopper");
+    let agent = fleet.join(1, "agent");
+    fleet.run(MS(1_000));
+    let resume = Resume {
+        connection: agent,
+        room: "shop".into(),
+        identity: "shopper".into(),
+        participant: sid(fleet.client(0, shopper)),
+        sync_state: None,
+        offer: None,
+    };
+    fleet.nodes[1].command(Command::Resume(Box::new(resume)));
+    let (reason, action) = (DisconnectReason::StateMismatch, LeaveAction::Reconnect);
+    assert!(any(&fleet.client(1, agent).events, |event| matches!(event,
+        Event::Leave { reason: told, action: asked } if (*told, *asked) == (reason, action))));
+}
+
+#[test]
+fn a_replica_opened_from_the_directory_has_the_room_s_sid_from_the_start() {
+    let mut fleet = Fleet::new(43, 2);
+    let first = fleet.join(0, "shopper");
+    fleet.run(MS(500));
+    let room = fleet.client(0, first).joined.clone().expect("joined").room;
+    let record = RoomRecord {
+        sid: room.sid.clone(),
+        created_at_ms: room.created_at_ms,
+        config: room.config,
+        version: 0,
+    };
+    let (room, record) = (room.name, Box::new(record));
+    fleet.nodes[1].command(Command::OpenReplica { room, record });
+    let second = fleet.join(1, "agent");
+    let joined = fleet.client(1, second).joined.clone().expect("joined");
+    assert_eq!(
+        joined.room.sid,
+        fleet
+            .client(0, first)
+            .joined
+            .clone()
+            .expect("joined")
+            .room
+            .sid
+    );
+}
+
+#[test]
+fn a_replica_ends_with_its_last_participant_and_may_begin_again() {
+    let mut fleet = Fleet::new(44, 2);
+    let shopper = fleet.publisher(0, "shopper");
+    let agent = fleet.join(1, "agent");
+    fleet.run(MS(1_000));
+    let reason = DisconnectReason::ClientInitiated;
+    fleet.nodes[1].signal(agent, SignalRequest::Leave { reason });
+    fleet.run(MS(25_000));
+    assert!(fleet.sees(0, shopper).is_empty());
+    let list = AdminRequest::ListParticipants {
+        room: "shop".into(),
+    };
+    assert_eq!(
+        fleet.nodes[1].admin(list).err(),
+        Some(AdminError::NoSuchRoom)
+    );
+    assert!(
+        !fleet.client(0, shopper).closed,
+        "the room goes on elsewhere"
+    );
+    let again = fleet.join(1, "agent");
+    fleet.run(MS(2_000));
+    assert_eq!(fleet.sees(0, shopper), ["agent"]);
+    assert!(fleet.client(1, again).received("shopper", "camera") > 20);
 }

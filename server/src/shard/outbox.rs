@@ -76,16 +76,8 @@ impl Outbox {
                 shard: self.shard,
                 event,
             }),
-            Output::Replica {
-                room,
-                peer,
-                message,
-            } => self.notify(Notice::Replica {
-                shard: self.shard,
-                room,
-                peer,
-                message,
-            }),
+            // Rooms have no peers unless the shell attaches some, and this one does not.
+            Output::Replica { .. } => {}
             Output::IceFragment(fragment, added) => {
                 self.notify(Notice::IceFragment {
                     shard: self.shard,

@@ -10,7 +10,7 @@ use super::{ReplicaBody, ReplicaMessage};
 
 /// Messages kept until the far side has them; it gets the complete state if that is not enough.
 const MAX_RETAINED: usize = 4_096;
-/// Bytes of data messages among them.
+/// Bytes of data messages and metadata among them.
 const MAX_RETAINED_BYTES: usize = 8 * 1024 * 1024;
 /// Messages kept that came too early.
 const MAX_HELD: usize = 4_096;
@@ -139,6 +139,14 @@ impl Outbox {
 fn size(body: &ReplicaBody) -> usize {
     match body {
         ReplicaBody::Data(data) => data.message.len(),
+        ReplicaBody::Participant(told) => {
+            let attributes = told.info.attributes.iter();
+            let attributes: usize = attributes
+                .map(|(name, value)| name.len() + value.len())
+                .sum();
+            told.info.metadata.len() + attributes
+        }
+        ReplicaBody::Room(record) => record.config.metadata.len(),
         _ => 0,
     }
 }

@@ -7,10 +7,7 @@ use str0m::format::{Codec as Negotiated, CodecSpec, FormatParams, PayloadParams}
 use str0m::media::{Frequency, MediaTime};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, VideoOrientation};
 
-use serde::{Deserialize, Serialize};
-
 use crate::id::FlowId;
-use crate::info::TrackKind;
 use crate::media::codec::Codec;
 use crate::media::descriptor::RawDescriptor;
 
@@ -19,7 +16,6 @@ use crate::media::descriptor::RawDescriptor;
 pub struct RelayedPacket {
     /// From [`ReplicaTrack`](super::ReplicaTrack).
     pub flow: FlowId,
-    pub kind: TrackKind,
     /// Index of the codec.
     pub source: u8,
     /// Index of the simulcast encoding, low to high.
@@ -109,7 +105,7 @@ impl MediaExtensions {
 }
 
 /// What a payload is, as session descriptions say it (`a=rtpmap`, `a=fmtp`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaFormat {
     pub codec: Codec,
     /// Hz.
@@ -128,6 +124,21 @@ impl MediaFormat {
             channels: spec.channels,
             parameters: spec.format.to_string(),
         }
+    }
+
+    /// The only format there is of a codec, for those that have but one.
+    pub(crate) fn usual(codec: Codec) -> Option<Self> {
+        let channels = match codec {
+            Codec::Opus => Some(2),
+            Codec::Vp8 => None,
+            _ => return None,
+        };
+        Some(Self {
+            codec,
+            clock_rate: codec.clock_rate(),
+            channels,
+            parameters: String::new(),
+        })
     }
 
     /// What subscribers' codecs are compared with; `None` if nobody could decode it.

@@ -22,17 +22,17 @@ use crate::transport::ChannelLabel;
 /// All data tracks of a room.
 #[derive(Default)]
 pub(super) struct DataTracks {
-    tracks: SlotMap<DataTrackKey, DataTrack>,
-    by_sid: BTreeMap<DataTrackSid, DataTrackKey>,
+    pub(super) tracks: SlotMap<DataTrackKey, DataTrack>,
+    pub(super) by_sid: BTreeMap<DataTrackSid, DataTrackKey>,
 }
 
-struct DataTrack {
-    publisher: Publisher,
-    info: DataTrackInfo,
+pub(super) struct DataTrack {
+    pub(super) publisher: Publisher,
+    pub(super) info: DataTrackInfo,
     /// Replicas with somebody who receives it.
-    peers: BTreeSet<PeerId>,
+    pub(super) peers: BTreeSet<PeerId>,
     /// Each with the handle the track has on its way down.
-    subscribers: BTreeMap<ParticipantKey, DataTrackHandle>,
+    pub(super) subscribers: BTreeMap<ParticipantKey, DataTrackHandle>,
 }
 
 /// The data tracks a participant publishes and receives.
@@ -147,34 +147,6 @@ impl Room {
             .tracks
             .get(key)
             .map(|track| &track.info.sid)
-    }
-
-    /// The sid of a data track that somebody of this replica receives.
-    pub(super) fn demanded_data_track(&self, key: DataTrackKey) -> Option<DataTrackSid> {
-        let track = self.data_tracks.tracks.get(key)?;
-        (!track.subscribers.is_empty()).then(|| track.info.sid.clone())
-    }
-
-    /// Data tracks that go to another replica.
-    pub(super) fn data_tracks_relayed_to(&self, peer: PeerId) -> Vec<DataTrackSid> {
-        let tracks = self.data_tracks.tracks.values();
-        tracks
-            .filter(|track| track.peers.contains(&peer))
-            .map(|track| track.info.sid.clone())
-            .collect()
-    }
-
-    /// Another replica has somebody who receives a data track, or no longer.
-    pub(super) fn take_data_demand(&mut self, peer: PeerId, sid: &DataTrackSid, wanted: bool) {
-        let key = self.data_tracks.by_sid.get(sid);
-        let track = key.and_then(|key| self.data_tracks.tracks.get_mut(*key));
-        if let Some(track) = track.filter(|track| track.publisher.local().is_some()) {
-            if wanted {
-                track.peers.insert(peer);
-            } else {
-                track.peers.remove(&peer);
-            }
-        }
     }
 
     fn data_track_refusal(
@@ -446,18 +418,6 @@ impl Room {
         }
         self.data_subscribers_changed(cx, track_key, had);
         true
-    }
-
-    /// Tells the owner of a track when the first of this replica's participants comes to receive it, and when the last goes.
-    fn data_subscribers_changed(&mut self, cx: &mut Context, key: DataTrackKey, had: bool) {
-        let Some(track) = self.data_tracks.tracks.get(key) else {
-            return;
-        };
-        let has = !track.subscribers.is_empty();
-        if has != had {
-            let (publisher, sid) = (track.publisher, track.info.sid.clone());
-            self.tell_data_demand(cx, publisher, sid, has);
-        }
     }
 
     fn should_receive_data(&self, key: ParticipantKey, track: DataTrackKey) -> bool {

@@ -177,7 +177,7 @@ impl Room {
             let cached = CachedPacket {
                 packet: packet.clone(),
                 captured: incoming.captured,
-                descriptor: incoming.descriptor.clone(),
+                descriptor: incoming.descriptor,
             };
             encoding.pictures.push(cached, starts);
         }

@@ -123,6 +123,7 @@ impl Room {
                 subscriber: dual
                     .then(|| Transport::new(cx, at(Target::Subscriber), now, join.full_ice)),
                 generation,
+                revision: 0,
                 uplink: Uplink::default(),
                 downlink: Downlink::new(bandwidth),
                 data: DataState::default(),

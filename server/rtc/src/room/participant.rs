@@ -33,6 +33,8 @@ pub(crate) struct Participant {
     pub(super) subscriber: Option<Transport>,
     /// Sessions of this identity known when it joined, this one included: of two, the later one counts.
     pub(super) generation: u64,
+    /// Changes told to other replicas.
+    pub(super) revision: u64,
     pub(super) uplink: Uplink,
     pub(super) downlink: Downlink,
     pub(super) data: DataState,

@@ -150,14 +150,14 @@ impl Source {
     pub(super) fn described(told: &ReplicaSource) -> Self {
         let encodings = usize::from(told.encodings).min(MAX_ENCODINGS);
         Self {
-            params: told.format.as_ref().and_then(MediaFormat::params),
+            params: format_of(told),
             ..Self::with_encodings(told.codec, encodings)
         }
     }
 
     /// Takes what another replica tells anew; true if the format changed.
     pub(super) fn update(&mut self, told: &ReplicaSource) -> bool {
-        let params = told.format.as_ref().and_then(MediaFormat::params);
+        let params = format_of(told);
         let spec = |params: &Option<PayloadParams>| params.map(|params| params.spec());
         let changed = self.codec != told.codec || spec(&self.params) != spec(&params);
         (self.codec, self.params) = (told.codec, params);
@@ -193,6 +193,12 @@ impl Source {
             Some(rid) => self.rids.iter().position(|known| **known == *rid),
         }
     }
+}
+
+/// The format of another replica's source, or what its codec usually means until the first packet told.
+fn format_of(told: &ReplicaSource) -> Option<PayloadParams> {
+    let usual = || MediaFormat::usual(told.codec);
+    told.format.clone().or_else(usual)?.params()
 }
 
 /// SDKs name simulcast layers q, h, f from low to high; other names keep the order of the offer.

@@ -206,6 +206,11 @@ impl Client {
         }
     }
 
+    /// Whether no offer waits for its answer, so that the next one can be made.
+    pub fn may_offer(&self) -> bool {
+        self.pending.is_none()
+    }
+
     pub fn request(&mut self, request: SignalRequest) {
         self.commands.push(Command::Signal {
             connection: self.connection,
@@ -250,13 +255,30 @@ impl Client {
         else {
             return Vec::new();
         };
+        // A section that carried another track before has had another SSRC then.
         let mut api = self.rtc.direct_api();
-        let ssrc = api.stream_rx_by_mid(mid, None).map(|stream| stream.ssrc());
+        let on_section: Vec<_> = self
+            .packets
+            .iter()
+            .map(|packet| packet.header.ssrc)
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .filter(|ssrc| {
+                api.stream_rx(ssrc)
+                    .is_some_and(|stream| stream.mid() == mid)
+            })
+            .collect();
         self.packets
             .iter()
-            .filter(|packet| Some(packet.header.ssrc) == ssrc)
+            .filter(|packet| on_section.contains(&packet.header.ssrc))
             .cloned()
             .collect()
+    }
+
+    /// How many packets came of a track another participant publishes.
+    pub fn received(&mut self, identity: &str, name: &str) -> usize {
+        self.track_of(identity, name)
+            .map_or(0, |track| self.packets_of(&track).len())
     }
 
     /// The track another participant publishes under a name.
@@ -264,7 +286,7 @@ impl Client {
         let participant = self
             .participants
             .values()
-            .find(|p| p.identity.as_str() == identity)?;
+            .find(|p| p.identity.as_str() == identity && p.disconnect_reason.is_none())?;
         participant
             .tracks
             .iter()
@@ -405,6 +427,10 @@ impl Client {
     }
 
     pub fn receive(&mut self, now: Instant, from: SocketAddr, contents: &[u8]) {
+        // A client that was told to go hears no more.
+        if self.closed {
+            return;
+        }
         let receive = Receive::new(Protocol::Udp, from, self.address, contents)
             .expect("the server sends valid datagrams");
         self.rtc

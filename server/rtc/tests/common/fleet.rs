@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use tradewind_rtc::replica::{RelayedPacket, ReplicaMessage};
-use tradewind_rtc::{Command, ConnectionId, PeerId, RoomEvent, RoomName, ShardConfig};
+use tradewind_rtc::{Command, ConnectionId, PeerId, RoomEvent, RoomName, ShardConfig, TrackKind};
 
 use super::{Client, World};
 
@@ -45,6 +45,8 @@ pub struct Fleet {
     pub link: FleetLink,
     /// Media packets that left a node for another.
     pub relayed: Vec<(Instant, usize, usize, RelayedPacket)>,
+    /// Messages that left a node for another.
+    pub messages: Vec<(Instant, usize, usize, Box<ReplicaMessage>)>,
     /// Nodes that have the room.
     homes: BTreeSet<usize>,
     cut: BTreeSet<(usize, usize)>,
@@ -70,6 +72,7 @@ impl Fleet {
             nodes: (0..nodes).map(world).collect(),
             link: FleetLink::default(),
             relayed: Vec::new(),
+            messages: Vec::new(),
             homes: BTreeSet::new(),
             cut: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -104,6 +107,47 @@ impl Fleet {
 
     pub fn client(&mut self, node: usize, connection: ConnectionId) -> &mut Client {
         self.nodes[node].client(connection)
+    }
+
+    /// A client on a node that publishes audio and one encoding of video.
+    pub fn publisher(&mut self, node: usize, identity: &str) -> ConnectionId {
+        let connection = self.connected(node, identity);
+        self.publish(node, connection, "microphone", TrackKind::Audio, &[]);
+        self.publish(node, connection, "camera", TrackKind::Video, &[]);
+        connection
+    }
+
+    /// A client on a node that publishes three encodings of video.
+    pub fn simulcaster(&mut self, node: usize, identity: &str) -> ConnectionId {
+        let connection = self.connected(node, identity);
+        self.publish(
+            node,
+            connection,
+            "camera",
+            TrackKind::Video,
+            &["q", "h", "f"],
+        );
+        connection
+    }
+
+    fn connected(&mut self, node: usize, identity: &str) -> ConnectionId {
+        let connection = self.join(node, identity);
+        self.run_until("connected", |fleet| {
+            fleet.client(node, connection).connected
+        });
+        connection
+    }
+
+    fn publish(
+        &mut self,
+        node: usize,
+        connection: ConnectionId,
+        name: &str,
+        kind: TrackKind,
+        rids: &[&str],
+    ) {
+        self.client(node, connection).publish(name, kind, rids);
+        self.run(Duration::from_millis(100));
     }
 
     /// Participants a client knows of, itself excluded.
@@ -158,6 +202,11 @@ impl Fleet {
                 self.tell(other, Command::PeerLost { peer: peer(node) });
             }
         }
+    }
+
+    /// One node gives another up that may still live.
+    pub fn give_up(&mut self, node: usize, other: usize) {
+        self.tell(node, Command::PeerLost { peer: peer(other) });
     }
 
     fn tell(&mut self, node: usize, command: Command) {
@@ -254,6 +303,9 @@ impl Fleet {
                 let messages = std::mem::take(&mut self.nodes[node].replica_messages);
                 for (room, to, message) in messages {
                     moved = true;
+                    let now = self.now();
+                    self.messages
+                        .push((now, node, to.0 as usize, message.clone()));
                     self.send(node, to, Item::Message(room, message));
                 }
                 while let Some((to, packet)) = self.nodes[node].shard.poll_relayed() {

@@ -150,4 +150,49 @@ impl Room {
             .filter_map(|sid| self.identity_of(sid))
             .collect()
     }
+
+    /// The sid of a data track that somebody of this replica receives.
+    pub(super) fn demanded_data_track(&self, key: DataTrackKey) -> Option<DataTrackSid> {
+        let track = self.data_tracks.tracks.get(key)?;
+        (!track.subscribers.is_empty()).then(|| track.info.sid.clone())
+    }
+
+    /// Data tracks that go to another replica.
+    pub(super) fn data_tracks_relayed_to(&self, peer: PeerId) -> Vec<DataTrackSid> {
+        let tracks = self.data_tracks.tracks.values();
+        tracks
+            .filter(|track| track.peers.contains(&peer))
+            .map(|track| track.info.sid.clone())
+            .collect()
+    }
+
+    /// Another replica has somebody who receives a data track, or no longer.
+    pub(super) fn take_data_demand(&mut self, peer: PeerId, sid: &DataTrackSid, wanted: bool) {
+        let key = self.data_tracks.by_sid.get(sid);
+        let track = key.and_then(|key| self.data_tracks.tracks.get_mut(*key));
+        if let Some(track) = track.filter(|track| track.publisher.local().is_some()) {
+            if wanted {
+                track.peers.insert(peer);
+            } else {
+                track.peers.remove(&peer);
+            }
+        }
+    }
+
+    /// Tells the owner of a track when the first of this replica's participants comes to receive it, and when the last goes.
+    pub(in crate::room) fn data_subscribers_changed(
+        &mut self,
+        cx: &mut Context,
+        key: DataTrackKey,
+        had: bool,
+    ) {
+        let Some(track) = self.data_tracks.tracks.get(key) else {
+            return;
+        };
+        let has = !track.subscribers.is_empty();
+        if has != had {
+            let (publisher, sid) = (track.publisher, track.info.sid.clone());
+            self.tell_data_demand(cx, publisher, sid, has);
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! This room's part in a room on several shards: its peers, and the participants they own.
 //!
 //! [`crate::replica`] tells how replicas work together. Here, one file per concern: [`peers`] (who holds replicas, and
-//! messages in and out), [`tell`] (what this replica owns), [`show`] (what others own), [`relay`] (media), [`data`],
+//! messages in and out), [`tell`] (what this replica owns), [`show`] (what others own), [`relay`] (media), [`demand`] (which of it),
+//! [`data`],
 //! [`call`] (server API calls on others' participants).
 
 mod call;
 mod data;
+mod demand;
 mod peers;
 mod relay;
 mod show;
@@ -109,6 +111,8 @@ pub(super) struct Relay {
     pub(super) demand: LayerDemand,
     /// The link is down.
     pub(super) paused: bool,
+    /// The encoding that goes out in place of one that dried up.
+    pub(super) stand_in: Option<usize>,
 }
 
 /// What a track has to do with other replicas.

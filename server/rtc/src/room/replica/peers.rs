@@ -29,6 +29,8 @@ impl Room {
         // What was on its way when the link broke may be gone: both sides say how far they have come.
         let request = known.outbox.plain(known.inbox.request());
         self.output(cx, peer, request);
+        self.arm_replica(cx, cx.now);
+        self.tell_levels(cx, peer);
         self.pause_relays(cx, peer, false);
         let reports: Vec<QualityReport> = self
             .remotes_of(peer)
@@ -164,7 +166,7 @@ impl Room {
                 }
             }
             ReplicaBody::Resend { of, have } => self.resend(cx, peer, of, have),
-            ReplicaBody::Gone => {}
+            ReplicaBody::Nothing | ReplicaBody::Gone => {}
         }
     }
 
@@ -175,11 +177,27 @@ impl Room {
         known.outbox.acknowledged(of, have);
         match known.outbox.since(of, have) {
             Some(missing) => {
-                for message in missing {
+                for mut message in missing {
+                    self.renew(peer, &mut message.body);
                     self.output(cx, peer, message);
                 }
             }
             None => self.sync_peer(cx, peer),
+        }
+    }
+
+    /// What is sent again tells of now: a session that came and went meanwhile must not end one that lives.
+    fn renew(&self, peer: PeerId, body: &mut ReplicaBody) {
+        match body {
+            ReplicaBody::Sync(state) => **state = self.state_for(peer),
+            ReplicaBody::Participant(told) => {
+                let key = self.participant_by_sid(&told.info.sid);
+                *body = match key.and_then(|key| self.described(key)) {
+                    Some(told) => ReplicaBody::Participant(told),
+                    None => ReplicaBody::Nothing,
+                };
+            }
+            _ => {}
         }
     }
 

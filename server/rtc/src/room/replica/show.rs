@@ -53,6 +53,9 @@ impl Room {
                     tracing::warn!(room = %self.name, participant = %identity, "told by one who does not own it");
                     return;
                 }
+                if told.revision < remote.told.revision {
+                    return;
+                }
                 Some((key, std::mem::replace(&mut remote.told, told)))
             }
             None => {

@@ -16,26 +16,33 @@ use crate::room::{ParticipantKey, Room, Track};
 impl Room {
     /// Gives a peer everything.
     pub(super) fn sync_peer(&mut self, cx: &mut Context, peer: PeerId) {
+        let state = Box::new(self.state_for(peer));
+        self.tell_peer(cx, peer, ReplicaBody::Sync(state));
+    }
+
+    pub(super) fn state_for(&self, peer: PeerId) -> ReplicaState {
         let participants = self.participants.keys();
         let wanted = |track: &Track| {
             let demand = track.relays.demand.told();
             (self.owner_of(track.publisher) == Some(peer) && demand != LayerDemand::default())
                 .then(|| (track.info.sid.clone(), demand))
         };
-        let state = ReplicaState {
+        ReplicaState {
             room: self.record(),
             participants: participants.filter_map(|key| self.described(key)).collect(),
             speakers: self.own_levels(),
             demands: self.tracks.values().filter_map(wanted).collect(),
             data_demands: self.data_demands_of(peer),
-        };
-        self.tell_peer(cx, peer, ReplicaBody::Sync(Box::new(state)));
+        }
     }
 
     /// A participant of this replica came or changed.
     pub(in crate::room) fn tell_participant(&mut self, cx: &mut Context, key: ParticipantKey) {
         if self.replicas.peers.is_empty() {
             return;
+        }
+        if let Some(participant) = self.participants.get_mut(key) {
+            participant.revision += 1;
         }
         if let Some(told) = self.described(key) {
             self.tell_peers(cx, &ReplicaBody::Participant(told));
@@ -88,6 +95,12 @@ impl Room {
         }
     }
 
+    /// Tells a peer anew who speaks: it forgot when the link broke.
+    pub(super) fn tell_levels(&mut self, cx: &mut Context, peer: PeerId) {
+        let levels = self.own_levels();
+        self.tell_peer(cx, peer, ReplicaBody::Speakers(levels));
+    }
+
     /// Changes of quality among own participants.
     pub(in crate::room) fn tell_qualities(&mut self, cx: &mut Context, reports: &[QualityReport]) {
         self.tell_peers(cx, &ReplicaBody::Quality(reports.to_vec()));
@@ -127,7 +140,7 @@ impl Room {
         }
     }
 
-    fn described(&self, key: ParticipantKey) -> Option<Arc<ReplicaParticipant>> {
+    pub(super) fn described(&self, key: ParticipantKey) -> Option<Arc<ReplicaParticipant>> {
         let participant = self.participants.get(key)?;
         let tracks = participant.uplink.tracks.iter();
         let track = |track: &Track| ReplicaTrack {
@@ -154,6 +167,7 @@ impl Room {
         );
         Some(Arc::new(ReplicaParticipant {
             info: participant.snapshot.clone(),
+            revision: participant.revision,
             generation: participant.generation,
             subscription_permission: participant.uplink.permission.clone(),
             tracks: tracks

@@ -35,6 +35,9 @@ pub enum Command {
         request: RequestId,
         command: Box<AdminRequest>,
     },
+    /// Asks up to this many participants to join anew, which leads them to another node: whole rooms one after the other,
+    /// so that a call is interrupted once.
+    Drain { participants: u32 },
     /// Makes sure that a replica of a room that lives elsewhere exists here, to be used before the first join.
     OpenReplica {
         room: RoomName,

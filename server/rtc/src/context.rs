@@ -92,7 +92,7 @@ impl Context {
 
     /// Names one more track on the links to other replicas.
     pub(crate) fn next_flow(&mut self) -> FlowId {
-        self.last_flow = self.last_flow.wrapping_add(1);
+        self.last_flow = self.last_flow % FlowId::MAX + 1;
         FlowId(self.last_flow)
     }
 

@@ -106,9 +106,15 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub u64);
 
-/// One track on all links of the shard that owns it: numbered by that shard, never reused while it lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// One track on all links of the shard that owns it: numbered by that shard, and used again only after [`Self::MAX`]
+/// others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowId(pub u32);
+
+impl FlowId {
+    /// Greatest number: what links have room for beside the shards.
+    pub const MAX: u32 = (1 << 18) - 1;
+}
 
 /// A media section of a session description (`a=mid`), RFC 8843.
 pub type Mid = str0m::media::Mid;

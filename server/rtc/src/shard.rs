@@ -130,6 +130,12 @@ impl Shard {
                     self.cx.outputs.push_back(Output::Reply(request, reply));
                 }
             }
+            Command::Drain { participants } => {
+                let mut left = participants;
+                for room in self.rooms.values_mut() {
+                    left -= room.drain(&mut self.cx, now, left);
+                }
+            }
             Command::OpenReplica { .. }
             | Command::AttachPeer { .. }
             | Command::DetachPeer { .. }

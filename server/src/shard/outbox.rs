@@ -76,8 +76,16 @@ impl Outbox {
                 shard: self.shard,
                 event,
             }),
-            // Rooms have no peers unless the shell attaches some, and this one does not.
-            Output::Replica { .. } => {}
+            Output::Replica {
+                room,
+                peer,
+                message,
+            } => self.notify(Notice::Replica {
+                shard: self.shard,
+                room,
+                peer,
+                message,
+            }),
             Output::IceFragment(fragment, added) => {
                 self.notify(Notice::IceFragment {
                     shard: self.shard,

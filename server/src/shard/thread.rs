@@ -298,10 +298,9 @@ impl ShardThread {
                 Output::Room(_) | Output::IceFragment(..) | Output::Replica { .. } => {
                     self.outbox.route(output, &mut self.counters)
                 }
-                Output::Connection(..)
-                | Output::CloseConnection(_)
-                | Output::Reply(..)
-                | Output::Replica { .. } => self.held.push(output),
+                Output::Connection(..) | Output::CloseConnection(_) | Output::Reply(..) => {
+                    self.held.push(output)
+                }
             }
         }
         for output in self.held.drain(..) {

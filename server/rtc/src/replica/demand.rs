@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::info::VideoQuality;
 
 /// How long a layer nobody wants any more is still asked for, so that a change of mind costs no key frame.
 const HOLD: Duration = Duration::from_secs(3);
 
 /// What the participants of one replica want of a track of another. The default is nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerDemand {
     /// Best quality anybody there has use for, whether or not there is bandwidth; `None` for audio.
     pub quality: Option<VideoQuality>,

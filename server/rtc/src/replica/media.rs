@@ -7,7 +7,10 @@ use str0m::format::{Codec as Negotiated, CodecSpec, FormatParams, PayloadParams}
 use str0m::media::{Frequency, MediaTime};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, VideoOrientation};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::FlowId;
+use crate::info::TrackKind;
 use crate::media::codec::Codec;
 use crate::media::descriptor::RawDescriptor;
 
@@ -16,6 +19,7 @@ use crate::media::descriptor::RawDescriptor;
 pub struct RelayedPacket {
     /// From [`ReplicaTrack`](super::ReplicaTrack).
     pub flow: FlowId,
+    pub kind: TrackKind,
     /// Index of the codec.
     pub source: u8,
     /// Index of the simulcast encoding, low to high.
@@ -105,7 +109,7 @@ impl MediaExtensions {
 }
 
 /// What a payload is, as session descriptions say it (`a=rtpmap`, `a=fmtp`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaFormat {
     pub codec: Codec,
     /// Hz.

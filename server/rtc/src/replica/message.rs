@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use super::{LayerDemand, MediaFormat};
 use crate::command::{SubscriptionPermission, UpdateMetadata};
 use crate::event::{AdminError, QualityReport};
@@ -11,7 +13,7 @@ use crate::info::{DisconnectReason, ParticipantInfo, Permission, RoomConfig, Tra
 use crate::media::codec::Codec;
 
 /// A message from one replica of a room to another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaMessage {
     /// The life of the sending replica: later ones are greater. Microseconds of Unix time when it began, so that a node
     /// that starts anew does not go back.
@@ -22,7 +24,7 @@ pub struct ReplicaMessage {
 }
 
 /// What a [`ReplicaMessage`] says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ReplicaBody {
     /// Everything the sender owns, and what it wants of the receiver. What it does not name is gone. Numbered, like the
     /// following up to [`Self::Nothing`].
@@ -76,6 +78,7 @@ pub enum ReplicaBody {
     /// A packet of a data track, with the publisher's handle.
     DataTrackPacket {
         track: DataTrackSid,
+        #[serde(with = "shared_bytes")]
         packet: Arc<[u8]>,
     },
     /// The highest number the sender has given.
@@ -89,7 +92,7 @@ pub enum ReplicaBody {
 }
 
 /// Everything a replica owns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaState {
     pub room: RoomRecord,
     pub participants: Vec<Arc<ReplicaParticipant>>,
@@ -100,7 +103,7 @@ pub struct ReplicaState {
 }
 
 /// What belongs to the room as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomRecord {
     pub sid: RoomSid,
     /// Unix time in milliseconds.
@@ -111,7 +114,7 @@ pub struct RoomRecord {
 }
 
 /// A participant, as its owner tells the other replicas.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaParticipant {
     pub info: Arc<ParticipantInfo>,
     /// Grows with every change of anything here: what is older than what is known is dropped.
@@ -125,7 +128,7 @@ pub struct ReplicaParticipant {
 }
 
 /// How a track is relayed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaTrack {
     pub sid: TrackSid,
     pub flow: FlowId,
@@ -134,7 +137,7 @@ pub struct ReplicaTrack {
 }
 
 /// One codec of a track.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaSource {
     pub codec: Codec,
     /// Simulcast encodings, 1 without simulcast.
@@ -144,7 +147,7 @@ pub struct ReplicaSource {
 }
 
 /// A data message on its way, stamped by the replica its sender is connected to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayedData {
     /// `None`: from the server API.
     pub from: Option<ParticipantSid>,
@@ -156,11 +159,12 @@ pub struct RelayedData {
     /// Identifies a message of the server API; empty = no check for repeats.
     pub nonce: Vec<u8>,
     /// An encoded data packet, opaque to the room.
+    #[serde(with = "shared_bytes")]
     pub message: Arc<[u8]>,
 }
 
 /// A call of the server API on a participant of another replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RemoteCall {
     Remove {
         identity: Identity,
@@ -183,9 +187,24 @@ pub enum RemoteCall {
 }
 
 /// What a [`RemoteCall`] came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RemoteAnswer {
     Done,
     Participant(Arc<ParticipantInfo>),
     Track(Box<TrackInfo>),
+}
+
+/// Shared bytes as one string of bytes: the default is a list of numbers.
+mod shared_bytes {
+    use std::sync::Arc;
+
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+        serde_bytes::serialize(&**bytes, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        serde_bytes::deserialize::<Vec<u8>, D>(from).map(Arc::from)
+    }
 }

@@ -47,6 +47,7 @@ impl Room {
             cx.counters.relayed_out += 1;
             let packet = RelayedPacket {
                 flow: track.flow,
+                kind: track.info.kind,
                 source: route.source as u8,
                 encoding: route.encoding as u8,
                 sequence: packet.sequence,

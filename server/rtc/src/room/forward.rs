@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use str0m::format::PayloadParams;
 use str0m::media::Pt;
-use str0m::rtp::{ExtensionValues, RtpPacket, Ssrc};
+use str0m::rtp::{RtpPacket, Ssrc};
 
 use super::participant::MediaRoute;
 use super::subscription::PayloadTypeMap;
 use super::{ParticipantKey, Room, SubscriptionKey};
 use crate::context::Context;
 use crate::counters::DropReason;
+use crate::egress::{HeaderValues, OutgoingPacket};
 use crate::id::Mid;
 use crate::info::TrackKind;
 use crate::media::codec::Codec;
@@ -19,7 +20,7 @@ use crate::media::descriptor::{FrameDescriptor, RawDescriptor};
 use crate::media::forward::SourcePacket;
 use crate::media::payload::{self, PayloadInfo};
 use crate::media::red;
-use crate::transport::{OutgoingPacket, Transport};
+use crate::transport::Transport;
 
 impl Room {
     /// Forwards a packet that `from` sent.
@@ -55,7 +56,9 @@ impl Room {
             else {
                 break;
             };
-            if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, &packet) {
+            if let Some(encoding) =
+                self.forward_to(cx, now, subscription, route, &incoming, &packet)
+            {
                 key_frame_for = Some(encoding);
             }
         }
@@ -123,7 +126,7 @@ impl Room {
         let timestamp_offset = source.clocks.offset(route.encoding as u8);
         let captured = match timestamp_offset {
             Some(offset) => participant.uplink.clock.capture_time(
-                track.info.sid.as_str(),
+                route.track,
                 packet.header.timestamp.wrapping_add(offset),
                 clock_rate,
                 now,
@@ -134,6 +137,7 @@ impl Room {
         let codec_changed = source.codec != known_codec;
         let mut incoming = Incoming {
             captured,
+            values: HeaderValues::from(&packet.header.ext_vals),
             timestamp_offset,
             info,
             descriptor: None,
@@ -167,6 +171,7 @@ impl Room {
     fn forward_to(
         &mut self,
         cx: &mut Context,
+        now: Instant,
         key: SubscriptionKey,
         route: MediaRoute,
         incoming: &Incoming,
@@ -221,17 +226,18 @@ impl Room {
             packet.payload.clone()
         };
         let outgoing = OutgoingPacket {
-            payload_type: outgoing_type,
+            payload_type: *outgoing_type,
             sequence: out.sequence,
             timestamp: out.timestamp,
             captured: incoming.captured,
             marker: out.marker,
             keep: !out.discardable,
-            extensions: forwarded_extensions(&packet.header.ext_vals, out.frame_number),
+            values: incoming.values.clone(),
+            frame_number: out.frame_number,
             payload,
             vp8: out.vp8,
         };
-        downstream.write_rtp(cx, mid, outgoing);
+        downstream.write_rtp(cx, now, mid, outgoing);
         wants
     }
 
@@ -297,7 +303,7 @@ impl Room {
         // One encoding is enough to tie the track to the publisher's clock: `clocks` ties the others to it.
         if route.encoding == 0 {
             participant.uplink.clock.sender_report(
-                track.info.sid.as_str(),
+                route.track,
                 info.ntp_time,
                 timestamp,
                 rate,
@@ -310,6 +316,7 @@ impl Room {
 /// What forwarding knows of a packet beside its header.
 struct Incoming {
     captured: Instant,
+    values: HeaderValues,
     /// What ties the layer's timestamps to those of the lowest.
     timestamp_offset: Option<u32>,
     info: PayloadInfo,
@@ -359,26 +366,5 @@ fn map_payload_type(
             outgoing: None,
             strip_redundancy: false,
         },
-    }
-}
-
-/// Header extensions that concern the media; those that concern one hop are written anew.
-fn forwarded_extensions(incoming: &ExtensionValues, frame_number: Option<u16>) -> ExtensionValues {
-    let mut user_values = incoming.user_values.clone();
-    if let (Some(number), Some(descriptor)) =
-        (frame_number, incoming.user_values.get::<RawDescriptor>())
-    {
-        user_values.set(descriptor.with_frame_number(number));
-    }
-    ExtensionValues {
-        audio_level: incoming.audio_level,
-        voice_activity: incoming.voice_activity,
-        video_orientation: incoming.video_orientation,
-        video_content_type: incoming.video_content_type,
-        abs_capture_time: incoming.abs_capture_time,
-        play_delay_min: incoming.play_delay_min,
-        play_delay_max: incoming.play_delay_max,
-        user_values,
-        ..Default::default()
     }
 }

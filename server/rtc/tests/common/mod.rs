@@ -174,12 +174,11 @@ impl World {
             let mut moved = false;
             self.shard.finish_turn(self.now);
             while let Some(transmit) = self.shard.poll_transmit() {
-                self.network.send(
-                    self.now,
-                    transmit.source,
-                    transmit.destination,
-                    transmit.contents,
-                );
+                for datagram in transmit.datagrams() {
+                    let (from, to) = (transmit.source, transmit.destination);
+                    self.network.send(self.now, from, to, datagram.to_vec());
+                }
+                self.shard.recycle(transmit.contents);
             }
             while let Some(output) = self.shard.poll_output() {
                 moved = true;

@@ -34,6 +34,11 @@ impl RawDescriptor {
         &self.bytes
     }
 
+    /// The bytes as received, shared.
+    pub fn shared(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
+    }
+
     /// The same descriptor, sent with another frame number.
     pub fn with_frame_number(&self, frame_number: u16) -> Self {
         Self {

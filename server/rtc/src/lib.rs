@@ -5,6 +5,7 @@
 
 mod command;
 mod config;
+pub mod congestion;
 mod context;
 mod counters;
 mod data;

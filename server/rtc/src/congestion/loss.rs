@@ -1,8 +1,8 @@
 //! A bound on the bitrate by loss.
 //!
-//! Loss alone does not say whether the path is full or merely bad. So when it stays high the bitrate is lowered for a moment: if
-//! less is lost then, the path was full and the bound stays; if as much is lost as before, sending less does not help, and
-//! the loss is held for the path's own from then on.
+//! Loss alone does not say whether the path is full or merely bad. So when it stays high the bitrate is lowered: if less is lost
+//! then, the path was full and the bound stays; if as much is lost as before, sending less does not help, and the loss is held
+//! for the path's own from then on.
 
 use super::time::{Micros, bitrate};
 
@@ -11,15 +11,20 @@ const TOLERATED: f64 = 0.02;
 const ALARMING: f64 = 0.10;
 const OBSERVATION: Micros = Micros::from_millis(500);
 const MAX_OBSERVATION: Micros = Micros::from_millis(3_000);
-const FEW_PACKETS: u32 = 50;
-const TRIAL_PACKETS: u32 = 100;
-/// Observations with more than tolerable loss before a trial.
+const FEW_PACKETS: u32 = 100;
+/// Weight of the newest observation: loss comes in bursts, and one burst tells little.
+const NEWEST: f64 = 0.35;
+/// Observations with more than tolerable loss before the bitrate is lowered.
 const PATIENCE: u8 = 3;
-/// How far a trial lowers the bitrate at least.
-const TRIAL_DEPTH: f64 = 0.1;
-/// A trial in which the sender did not send at most this share of before tells nothing.
-const TRIAL_MOVED: f64 = 0.96;
+/// How far it is lowered at least.
+const DEPTH: f64 = 0.1;
+/// Unless the sender sends less than this share of before, nothing can be compared.
+const MOVED: f64 = 0.96;
+/// Of the way from what a full path would lose to what was lost before: more than this, and the path is not full.
+const VERDICT: f64 = 0.3;
 const GROWTH: f64 = 0.08;
+/// How fast loss of the path's own is unlearnt.
+const UNLEARNING: f64 = 0.1;
 /// The path's own loss that is put up with: a share at any bitrate, and more the less there is to give up.
 const MAX_OWN_LOSS: f64 = 0.10;
 const OWN_LOSS_BITRATE: f64 = 75_000.0;
@@ -31,38 +36,22 @@ struct Observation {
     bitrate: f64,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    /// How many observations in a row were bad.
-    Watching(u8),
-    /// The bitrate is lowered; what is sent after `from` is compared with `before`.
-    Trial { before: Observation, from: Micros },
-}
-
 /// Watches loss in steps of half a second or more.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LossBound {
     arrived: u32,
     lost: u32,
     bytes: u64,
     since: Option<Micros>,
+    /// Over the last observations.
+    loss: Option<f64>,
+    bad_in_a_row: u8,
     own_loss: f64,
     bound: Option<f64>,
-    phase: Phase,
-}
-
-impl Default for LossBound {
-    fn default() -> Self {
-        Self {
-            arrived: 0,
-            lost: 0,
-            bytes: 0,
-            since: None,
-            own_loss: 0.0,
-            bound: None,
-            phase: Phase::Watching(0),
-        }
-    }
+    /// What was seen when the bitrate was lowered.
+    before: Option<Observation>,
+    /// When what is reported was sent after that.
+    settled_at: Micros,
 }
 
 impl LossBound {
@@ -91,97 +80,99 @@ impl LossBound {
         (self.arrived, self.lost, self.bytes, self.since) = (0, 0, 0, None);
     }
 
+    /// A queue builds up: what is lost about now says nothing of the path's own loss.
+    pub(super) fn path_is_full(&mut self) {
+        self.before = None;
+    }
+
     /// Judges what was counted. `estimate`: bits per second without this bound.
     pub(super) fn update(&mut self, now: Micros, estimate: u64, round_trip: Micros) {
         let estimate = estimate as f64;
-        if let Phase::Trial { from, .. } = self.phase
-            && now < from
-        {
+        if now < self.settled_at {
             self.restart();
             return;
         }
-        let since = *self.since.get_or_insert(now);
-        let Some(seen) = self.observation(now - since) else {
+        let span = now - *self.since.get_or_insert(now);
+        let Some(mut seen) = self.observation(span) else {
             return;
         };
         self.restart();
         self.since = Some(now);
-        match self.phase {
-            Phase::Watching(bad) => {
-                self.watch(now, seen, bad, estimate, round_trip, now - since);
-            }
-            Phase::Trial { before, .. } => self.conclude(before, seen),
+        let loss = self
+            .loss
+            .map_or(seen.loss, |loss| loss + NEWEST * (seen.loss - loss));
+        self.loss = Some(loss);
+        seen.loss = loss;
+
+        self.compare(seen);
+        let excess = seen.loss - self.own_loss;
+        if excess <= TOLERATED {
+            self.own_loss += UNLEARNING * (seen.loss - self.own_loss).min(0.0);
+            self.bad_in_a_row = 0;
+            self.grow(span, estimate);
+        } else {
+            self.restrain(now, seen, estimate, round_trip);
         }
     }
 
     fn observation(&self, span: Micros) -> Option<Observation> {
         let packets = self.arrived + self.lost;
-        let enough = match self.phase {
-            Phase::Watching(_) => FEW_PACKETS,
-            Phase::Trial { .. } => TRIAL_PACKETS,
-        };
-        let whole = span >= OBSERVATION && packets >= enough || span >= MAX_OBSERVATION;
+        let whole = span >= OBSERVATION && packets >= FEW_PACKETS || span >= MAX_OBSERVATION;
         (whole && packets > 0).then(|| Observation {
             loss: f64::from(self.lost) / f64::from(packets),
             bitrate: bitrate(self.bytes, span) as f64,
         })
     }
 
-    fn watch(
-        &mut self,
-        now: Micros,
-        seen: Observation,
-        bad: u8,
-        estimate: f64,
-        round_trip: Micros,
-        span: Micros,
-    ) {
-        let current = self.bound.map_or(estimate, |bound| bound.min(estimate));
-        let excess = seen.loss - self.own_loss;
-        if excess <= TOLERATED {
-            self.own_loss += 0.2 * (seen.loss - self.own_loss).min(0.0);
-            self.phase = Phase::Watching(0);
-            self.bound = self
-                .bound
-                .map(|bound| bound * (1.0 + GROWTH * span.as_seconds()))
-                .filter(|bound| *bound < estimate);
+    /// Lifts the bound if as much is lost below it as was above.
+    fn compare(&mut self, seen: Observation) {
+        let Some(before) = self
+            .before
+            .filter(|before| seen.bitrate <= MOVED * before.bitrate)
+        else {
             return;
-        }
-
-        let bad = bad.saturating_add(1);
-        let alarming = excess > ALARMING;
-        // A trial needs a sender whom a lower bound makes send less.
-        let full = seen.bitrate >= 0.8 * current;
-        if alarming || bad >= PATIENCE && full {
-            let depth = seen.loss.max(TRIAL_DEPTH);
-            let lowered = seen.bitrate.min(current) * (1.0 - depth);
-            self.bound = Some(if alarming { 0.95 * lowered } else { lowered });
-            self.phase = Phase::Trial {
-                before: seen,
-                from: now + round_trip + Micros::from_millis(150),
-            };
-        } else {
-            self.bound = Some(current);
-            self.phase = Phase::Watching(bad);
-        }
-    }
-
-    fn conclude(&mut self, before: Observation, after: Observation) {
-        self.phase = Phase::Watching(0);
-        if after.bitrate > TRIAL_MOVED * before.bitrate {
-            return;
-        }
+        };
         // What would be lost now if the path carried just what arrived before.
         let carried = before.bitrate * (1.0 - before.loss);
-        let if_full = (1.0 - carried / after.bitrate.max(1.0)).max(0.0);
-        if after.loss <= (if_full + before.loss) / 2.0 {
+        let if_full = (1.0 - carried / seen.bitrate.max(1.0)).max(0.0);
+        if seen.loss <= if_full + VERDICT * (before.loss - if_full) {
             return;
         }
         let most = MAX_OWN_LOSS + OWN_LOSS_BITRATE / before.bitrate.max(1.0);
-        self.own_loss = ((before.loss + after.loss) / 2.0).clamp(0.0, most);
-        if after.loss - self.own_loss <= ALARMING {
+        let own = before.loss.max(seen.loss).min(most);
+        self.own_loss = self.own_loss.max(own);
+        self.before = None;
+        if seen.loss - self.own_loss <= ALARMING {
             self.bound = None;
         }
+    }
+
+    fn grow(&mut self, span: Micros, estimate: f64) {
+        self.bound = self
+            .bound
+            .map(|bound| bound * (1.0 + GROWTH * span.as_seconds()))
+            .filter(|bound| *bound < estimate);
+        if self.bound.is_none() {
+            self.before = None;
+        }
+    }
+
+    fn restrain(&mut self, now: Micros, seen: Observation, estimate: f64, round_trip: Micros) {
+        let current = self.bound.map_or(estimate, |bound| bound.min(estimate));
+        self.bad_in_a_row = self.bad_in_a_row.saturating_add(1);
+        let alarming = seen.loss - self.own_loss > ALARMING;
+        // Lowering a bound that the sender does not touch would show nothing.
+        let full = seen.bitrate >= 0.8 * current;
+        if !alarming && !(full && self.bad_in_a_row >= PATIENCE) {
+            self.bound = Some(current);
+            return;
+        }
+        let lowered = seen.bitrate.min(current) * (1.0 - seen.loss.max(DEPTH));
+        self.bound = Some(if alarming { 0.95 * lowered } else { lowered });
+        self.before = Some(seen);
+        self.bad_in_a_row = 0;
+        self.loss = None;
+        self.settled_at = now + round_trip + Micros::from_millis(150);
     }
 }
 

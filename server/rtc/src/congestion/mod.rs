@@ -75,6 +75,7 @@ pub struct Congestion {
     /// From receiver reports; else from feedback, which is somewhat late.
     round_trip: Option<Micros>,
     feedback_round_trip: Option<Micros>,
+    last_feedback_trip: Micros,
     /// The reference time of the last feedback, unwrapped.
     reference: Option<i64>,
     last_heard: Option<Micros>,
@@ -103,6 +104,7 @@ impl Congestion {
             remb: None,
             round_trip: None,
             feedback_round_trip: None,
+            last_feedback_trip: Micros::ZERO,
             reference: None,
             last_heard: None,
             unheard_since: None,
@@ -157,7 +159,11 @@ impl Congestion {
                 limited,
             },
         );
-        self.loss.update(now, self.rate.estimate(), round_trip);
+        if self.trendline.usage() == Usage::Over {
+            self.loss.path_is_full();
+        }
+        let latest = self.last_feedback_trip.max(round_trip);
+        self.loss.update(now, self.rate.estimate(), latest);
         let after = self.estimate();
         if after < before {
             self.prober.fell(now, before, after);
@@ -309,7 +315,9 @@ impl Congestion {
             }
         }
         if let Some(newest) = self.report.iter().map(|(_, sent, _)| sent.at).max() {
-            self.feedback_round_trip = Some(smooth(self.feedback_round_trip, now - newest));
+            self.last_feedback_trip = now - newest;
+            self.feedback_round_trip =
+                Some(smooth(self.feedback_round_trip, self.last_feedback_trip));
         }
         self.report.clear();
         self.report.shrink_to(USUAL_REPORT);

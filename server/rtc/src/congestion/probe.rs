@@ -200,6 +200,8 @@ impl Prober {
 
     /// Nothing was heard for a while and now is: what was there before is looked for at once.
     pub(super) fn heard_again(&mut self, now: Micros) {
+        // What was on its way in the silence was not to be judged.
+        self.flying = [None; 2];
         self.due = Some(now);
     }
 

@@ -1,6 +1,7 @@
 //! The controller as a whole, over an emulated link in virtual time.
 
 mod api;
+mod figures;
 mod link;
 mod peer;
 mod reports;

@@ -80,25 +80,7 @@ fn read(message: &[u8]) -> Vec<(u16, Option<i64>)> {
 fn a_message_of_the_draft_is_read() {
     // Base 5, seven packets, reference 3 x 64 ms, one run of "small delta", one vector, deltas.
     let message = [
-        0,
-        5,
-        0,
-        7,
-        0,
-        0,
-        3,
-        9,
-        0x20,
-        3,
-        0xc0 | 0x18,
-        0x40,
-        4,
-        8,
-        0,
-        0xff,
-        0xfe,
-        40,
-        0,
+        0, 5, 0, 7, 0, 0, 3, 9, 0x20, 3, 0xc8, 0x40, 4, 8, 0, 0xff, 0xfe, 40, 0,
     ];
     let at = |quarters: i64| Some(192_000 + quarters * 250);
     assert_eq!(

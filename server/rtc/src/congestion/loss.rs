@@ -16,6 +16,10 @@ const FEW_PACKETS: u32 = 100;
 const NEWEST: f64 = 0.35;
 /// Observations with more than tolerable loss before the bitrate is lowered.
 const PATIENCE: u8 = 3;
+/// A queue that even the luckiest packets wait in.
+const STANDING_QUEUE: Micros = Micros::from_millis(30);
+/// Share of what arrives below which the bitrate is not lowered.
+const LEAST_OF_ARRIVING: f64 = 0.85;
 /// How far it is lowered at least.
 const DEPTH: f64 = 0.1;
 /// Unless the sender sends less than this share of before, nothing can be compared.
@@ -34,6 +38,17 @@ struct Observation {
     loss: f64,
     /// Bits per second sent.
     bitrate: f64,
+}
+
+/// What else is known when loss is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evidence {
+    /// Bits per second without this bound.
+    pub(super) estimate: u64,
+    /// Bits per second that arrive.
+    pub(super) acknowledged: u64,
+    pub(super) round_trip: Micros,
+    pub(super) queueing: Micros,
 }
 
 /// Watches loss in steps of half a second or more.
@@ -80,14 +95,8 @@ impl LossBound {
         (self.arrived, self.lost, self.bytes, self.since) = (0, 0, 0, None);
     }
 
-    /// A queue builds up: what is lost about now says nothing of the path's own loss.
-    pub(super) fn path_is_full(&mut self) {
-        self.before = None;
-    }
-
-    /// Judges what was counted. `estimate`: bits per second without this bound.
-    pub(super) fn update(&mut self, now: Micros, estimate: u64, round_trip: Micros) {
-        let estimate = estimate as f64;
+    /// Judges what was counted.
+    pub(super) fn update(&mut self, now: Micros, evidence: Evidence) {
         if now < self.settled_at {
             self.restart();
             return;
@@ -104,14 +113,17 @@ impl LossBound {
         self.loss = Some(loss);
         seen.loss = loss;
 
-        self.compare(seen);
+        // As long as there is a queue it may be what overflows.
+        if evidence.queueing < STANDING_QUEUE {
+            self.compare(seen);
+        }
         let excess = seen.loss - self.own_loss;
         if excess <= TOLERATED {
             self.own_loss += UNLEARNING * (seen.loss - self.own_loss).min(0.0);
             self.bad_in_a_row = 0;
-            self.grow(span, estimate);
+            self.grow(span, evidence.estimate as f64);
         } else {
-            self.restrain(now, seen, estimate, round_trip);
+            self.restrain(now, seen, evidence);
         }
     }
 
@@ -157,7 +169,8 @@ impl LossBound {
         }
     }
 
-    fn restrain(&mut self, now: Micros, seen: Observation, estimate: f64, round_trip: Micros) {
+    fn restrain(&mut self, now: Micros, seen: Observation, evidence: Evidence) {
+        let estimate = evidence.estimate as f64;
         let current = self.bound.map_or(estimate, |bound| bound.min(estimate));
         self.bad_in_a_row = self.bad_in_a_row.saturating_add(1);
         let alarming = seen.loss - self.own_loss > ALARMING;
@@ -168,11 +181,14 @@ impl LossBound {
             return;
         }
         let lowered = seen.bitrate.min(current) * (1.0 - seen.loss.max(DEPTH));
-        self.bound = Some(if alarming { 0.95 * lowered } else { lowered });
+        let lowered = if alarming { 0.95 * lowered } else { lowered };
+        // What arrives is carried, whatever else is lost.
+        let carried = LEAST_OF_ARRIVING * evidence.acknowledged as f64;
+        self.bound = Some(lowered.max(carried).min(current));
         self.before = Some(seen);
         self.bad_in_a_row = 0;
         self.loss = None;
-        self.settled_at = now + round_trip + Micros::from_millis(150);
+        self.settled_at = now + evidence.round_trip + Micros::from_millis(150);
     }
 }
 
@@ -196,7 +212,13 @@ mod tests {
                     loss.arrived(1_200, false);
                 }
             }
-            loss.update(now, estimate, Micros::from_millis(50));
+            let evidence = Evidence {
+                estimate,
+                acknowledged: (bitrate * (1.0 - lost(bitrate))) as u64,
+                round_trip: Micros::from_millis(50),
+                queueing: Micros::ZERO,
+            };
+            loss.update(now, evidence);
         }
         bitrate
     }

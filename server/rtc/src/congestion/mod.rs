@@ -4,6 +4,7 @@
 //! - [`history`] keeps what was sent, [`feedback`] reads what the receiver says.
 //! - [`arrival`] compares groups of packets, [`trendline`] tells growing queues, [`rate`] turns that into an estimate by the
 //!   bitrate that arrives ([`acknowledged`]).
+//! - [`queueing`] knows how long standing queues are, [`sent`] how much of the estimate is used.
 //! - [`loss`] bounds the estimate where loss shows that the path is full.
 //! - [`probe`] finds out whether there is more when more is wanted ([`cluster`] is one probe).
 //! - [`pacer`] spreads packets over time.
@@ -18,7 +19,9 @@ mod history;
 mod loss;
 mod pacer;
 mod probe;
+mod queueing;
 mod rate;
+mod sent;
 mod time;
 mod trendline;
 
@@ -34,10 +37,12 @@ use arrival::Arrivals;
 use cluster::Outcome;
 use feedback::{Feedback, reference_time};
 use history::{History, News, Sent};
-use loss::LossBound;
+use loss::{Evidence, LossBound};
 use pacer::Pacer;
 use probe::{Prober, Situation};
+use queueing::Queueing;
 use rate::{MIN_BITRATE, RateControl, Signals};
+use sent::SentRate;
 use time::Micros;
 use trendline::{Trendline, Usage};
 
@@ -66,6 +71,8 @@ pub struct Congestion {
     arrivals: Arrivals,
     trendline: Trendline,
     acknowledged: Acknowledged,
+    queueing: Queueing,
+    sent: SentRate,
     rate: RateControl,
     loss: LossBound,
     prober: Prober,
@@ -96,6 +103,8 @@ impl Congestion {
             arrivals: Arrivals::default(),
             trendline: Trendline::default(),
             acknowledged: Acknowledged::default(),
+            queueing: Queueing::default(),
+            sent: SentRate::default(),
             rate: RateControl::new(Micros::ZERO, initial),
             loss: LossBound::default(),
             prober: Prober::default(),
@@ -126,6 +135,7 @@ impl Congestion {
         }
         self.unheard_since.get_or_insert(now);
         self.pacer.sent(now, bytes);
+        self.sent.add(now, bytes);
         self.history.push(Sent {
             at: now,
             bytes,
@@ -148,8 +158,8 @@ impl Congestion {
         self.expire_remb(now);
         let acknowledged = self.acknowledged.bitrate();
         let round_trip = self.reaction_time();
-        let limited =
-            acknowledged.is_some_and(|rate| (rate as f64) < LIMITED * self.rate.estimate() as f64);
+        let used = self.sent.bitrate(now) as f64;
+        let limited = used < LIMITED * self.rate.estimate() as f64;
         self.rate.update(
             now,
             Signals {
@@ -157,13 +167,16 @@ impl Congestion {
                 acknowledged,
                 round_trip,
                 limited,
+                queueing: self.queueing.current(),
             },
         );
-        if self.trendline.usage() == Usage::Over {
-            self.loss.path_is_full();
-        }
-        let latest = self.last_feedback_trip.max(round_trip);
-        self.loss.update(now, self.rate.estimate(), latest);
+        let evidence = Evidence {
+            estimate: self.rate.estimate(),
+            acknowledged: acknowledged.unwrap_or(0),
+            round_trip: self.last_feedback_trip.max(round_trip),
+            queueing: self.queueing.current(),
+        };
+        self.loss.update(now, evidence);
         let after = self.estimate();
         if after < before {
             self.prober.fell(now, before, after);
@@ -313,6 +326,13 @@ impl Congestion {
             if let Some(variation) = self.arrivals.add(sent.at, *arrival, now) {
                 self.trendline.add(now, variation);
             }
+        }
+        let transits = self
+            .report
+            .iter()
+            .map(|(arrival, sent, _)| *arrival - sent.at);
+        if let Some(shortest) = transits.min() {
+            self.queueing.add(now, shortest);
         }
         if let Some(newest) = self.report.iter().map(|(_, sent, _)| sent.at).max() {
             self.last_feedback_trip = now - newest;

@@ -10,6 +10,12 @@ const BACK_OFF: f64 = 0.85;
 /// A sender that uses less than the estimate proves little about it, so that such an estimate falls in steps of this
 /// and not at once to what happens to be sent.
 const LIMITED_BACK_OFF: f64 = 0.7;
+/// Long queues are drained faster: of what arrives, this much less is sent once they are this long.
+const DRAIN: f64 = 0.3;
+const LONG_QUEUE: Micros = Micros::from_millis(100);
+const LONGEST_QUEUE: Micros = Micros::from_millis(500);
+/// A queue this short is as good as drained.
+const DRAINED: Micros = Micros::from_millis(30);
 /// Growth per second far from the capacity.
 const GROWTH: f64 = 1.08;
 /// The estimate does not grow further above what is known to arrive.
@@ -27,6 +33,8 @@ pub(super) struct Signals {
     pub(super) round_trip: Micros,
     /// The sender has less to send than it might.
     pub(super) limited: bool,
+    /// How long the standing queue is.
+    pub(super) queueing: Micros,
 }
 
 /// The estimate by delays, in bits per second.
@@ -37,6 +45,8 @@ pub(super) struct RateControl {
     holds: bool,
     changed: Micros,
     capacity: LinkCapacity,
+    /// While a long queue drains: what to go on with after it.
+    after_drain: Option<f64>,
 }
 
 impl RateControl {
@@ -46,6 +56,7 @@ impl RateControl {
             holds: false,
             changed: now,
             capacity: LinkCapacity::default(),
+            after_drain: None,
         }
     }
 
@@ -54,6 +65,11 @@ impl RateControl {
     }
 
     pub(super) fn update(&mut self, now: Micros, signals: Signals) {
+        if signals.queueing <= DRAINED
+            && let Some(bitrate) = self.after_drain.take()
+        {
+            self.set(now, bitrate.max(self.estimate));
+        }
         match signals.usage {
             Usage::Over => {
                 if self.may_decrease(now, &signals) {
@@ -115,6 +131,13 @@ impl RateControl {
             self.capacity = LinkCapacity::default();
         }
         self.capacity.learn(arrives, 0.05);
+        let length = (signals.queueing - LONG_QUEUE).as_seconds();
+        let length = (length / (LONGEST_QUEUE - LONG_QUEUE).as_seconds()).clamp(0.0, 1.0);
+        if length > 0.0 && !signals.limited {
+            // With a queue to send from, what arrives is what the path carries, however little is sent.
+            self.after_drain = Some(lowered);
+            lowered -= DRAIN * length * arrives;
+        }
         self.set(now, lowered.min(self.estimate));
     }
 

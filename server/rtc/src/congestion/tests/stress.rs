@@ -168,7 +168,7 @@ fn silence_makes_careful_and_is_soon_forgotten() {
     assert!(figures.share >= 0.75, "{figures:?}");
 }
 
-fn dump(world: &World) {
+pub(super) fn dump(world: &World) {
     use super::world::mean;
     for chunk in world.samples.chunks(5) {
         println!(

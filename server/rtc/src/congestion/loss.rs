@@ -184,7 +184,7 @@ impl LossBound {
         let lowered = if alarming { 0.95 * lowered } else { lowered };
         // What arrives is carried, whatever else is lost.
         let carried = LEAST_OF_ARRIVING * evidence.acknowledged as f64;
-        self.bound = Some(lowered.max(carried).min(current));
+        self.bound = Some(lowered.max(carried));
         self.before = Some(seen);
         self.bad_in_a_row = 0;
         self.loss = None;

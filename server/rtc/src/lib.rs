@@ -5,7 +5,7 @@
 
 mod command;
 mod config;
-mod congestion;
+pub mod congestion;
 mod context;
 mod counters;
 mod data;

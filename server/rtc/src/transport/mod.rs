@@ -62,6 +62,8 @@ pub(crate) struct Transport {
     listed: bool,
     /// When str0m wants to be woken.
     rtc_deadline: Instant,
+    /// Nothing is done by time twice within a moment, whatever is asked for.
+    not_before: Instant,
     keys: KeySlot,
     egress: Egress,
     path: Option<Path>,
@@ -87,6 +89,7 @@ impl Transport {
             dirty: false,
             listed: false,
             rtc_deadline: now,
+            not_before: now,
             keys,
             egress: Egress::new(now, cx.config.initial_bandwidth),
             path: None,
@@ -153,6 +156,7 @@ impl Transport {
     /// Does what is due.
     pub(crate) fn wake(&mut self, cx: &mut Context, now: Instant, events: &mut Vec<Event>) {
         self.guarded(cx, |transport, cx| {
+            transport.not_before = now + MIN_SLEEP;
             if transport.rtc_deadline <= now {
                 transport.turn(cx, now, events);
             }
@@ -185,10 +189,9 @@ impl Transport {
 
     /// When [`Self::wake`] is due.
     pub(crate) fn deadline(&self) -> Instant {
-        match self.egress.poll_timeout() {
-            Some(at) => self.rtc_deadline.min(at),
-            None => self.rtc_deadline,
-        }
+        let egress = self.egress.poll_timeout();
+        let due = egress.map_or(self.rtc_deadline, |at| at.min(self.rtc_deadline));
+        due.max(self.not_before)
     }
 
     /// Asks to be woken at the deadline. `fired` is the wake-up that just came, if any.

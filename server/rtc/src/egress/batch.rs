@@ -24,8 +24,6 @@ impl Run {
 #[derive(Default)]
 pub(super) struct Batch {
     runs: Vec<Run>,
-    /// Nothing can follow a shorter packet.
-    closed: bool,
 }
 
 impl Batch {
@@ -36,10 +34,12 @@ impl Batch {
     /// The buffer to append a packet to. [`Self::end`] must follow with the buffer's present length.
     pub(super) fn begin(&mut self, pool: &mut BufferPool) -> &mut Vec<u8> {
         let full = self.runs.last().is_none_or(|run| {
-            run.contents.len() + PACKET_ROOM > MAX_BYTES || run.datagrams() >= MAX_SEGMENTS
+            run.contents.len() + PACKET_ROOM > MAX_BYTES
+                || run.datagrams() >= MAX_SEGMENTS
+                // Nothing can follow a shorter packet.
+                || !run.contents.len().is_multiple_of(run.segment)
         });
-        if full || self.closed {
-            self.closed = false;
+        if full {
             self.runs.push(Run {
                 contents: pool.take(),
                 segment: 0,
@@ -51,18 +51,18 @@ impl Batch {
         buffer
     }
 
-    /// Ends the packet that began at `start`; gives back its size.
+    /// Ends the packet that began at `start`; gives back its size. Nothing may have been written after all.
     pub(super) fn end(&mut self, pool: &mut BufferPool, start: usize) -> usize {
         let Some(run) = self.runs.last_mut() else {
             return 0;
         };
         let size = run.contents.len() - start;
         if size == 0 {
-            self.undo(start);
+            if start == 0 {
+                self.runs.pop();
+            }
         } else if start == 0 {
             run.segment = size;
-        } else if size < run.segment {
-            self.closed = true;
         } else if size > run.segment {
             let mut contents = pool.take();
             contents.extend_from_slice(run.contents.get(start..).unwrap_or_default());
@@ -75,18 +75,7 @@ impl Batch {
         size
     }
 
-    /// Takes back what was appended from `start` on.
-    pub(super) fn undo(&mut self, start: usize) {
-        if let Some(run) = self.runs.last_mut() {
-            run.contents.truncate(start);
-            if start == 0 {
-                self.runs.pop();
-            }
-        }
-    }
-
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Run> {
-        self.closed = false;
         self.runs.drain(..)
     }
 }

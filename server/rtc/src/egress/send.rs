@@ -18,6 +18,8 @@ const MAX_PADDING: usize = 255;
 /// Between two retransmissions of one packet while the round trip is unknown, and at least.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 const MIN_SPACING: Duration = Duration::from_millis(10);
+/// Bytes the largest packet may take.
+const LARGEST: u64 = 1_500;
 
 /// What goes into a packet.
 struct Parts<'a> {
@@ -76,7 +78,7 @@ impl Egress {
             .round_trip()
             .unwrap_or(UNKNOWN_ROUND_TRIP)
             .max(MIN_SPACING);
-        if self.resend_credit == 0 {
+        if self.resend_credit < LARGEST {
             return;
         }
         let Some(stream) = self.streams.iter_mut().find(|s| s.ssrc == ssrc) else {

@@ -151,9 +151,9 @@ impl World {
             } else if let Some(client) = self
                 .clients
                 .values_mut()
-                .find(|client| client.address == to)
+                .find(|client| client.address == to || client.other_address == Some(to))
             {
-                client.receive(self.now, from, &contents);
+                client.receive(self.now, from, to, &contents);
             }
         }
         if self

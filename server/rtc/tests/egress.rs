@@ -77,7 +77,7 @@ fn open(world: &mut World, client: ConnectionId) -> Wire {
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
 const OPUS: u8 = 111;

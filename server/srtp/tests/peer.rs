@@ -1,4 +1,5 @@
 //! Packets of ours against those of str0m, with keys from a handshake between two of its peers.
+#![allow(clippy::unwrap_used, reason = "a test ends where something goes wrong")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -88,7 +88,7 @@ const NTP_EPOCH: u64 = 2_208_988_800;
 /// An NTP timestamp of microseconds of Unix time (RFC 5905): seconds and 2^-32 s.
 pub(super) fn ntp_of_unix(unix_us: u64) -> u64 {
     let seconds = (unix_us / 1_000_000).wrapping_add(NTP_EPOCH);
-    seconds << 32 | ((unix_us % 1_000_000) << 32) / 1_000_000
+    (seconds << 32) | (((unix_us % 1_000_000) << 32) / 1_000_000)
 }
 
 fn ntp_of_system(time: std::time::SystemTime) -> u64 {

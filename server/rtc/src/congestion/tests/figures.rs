@@ -55,7 +55,7 @@ impl Figures {
 }
 
 /// The worst of each figure; the estimate is worst when it is highest.
-pub(super) fn worst(runs: [Figures; 3]) -> Figures {
+pub(super) fn worst(runs: impl IntoIterator<Item = Figures>) -> Figures {
     runs.into_iter()
         .reduce(|one, other| Figures {
             name: one.name,

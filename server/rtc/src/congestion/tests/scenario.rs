@@ -58,9 +58,6 @@ pub(super) fn step_down(seed: u64) -> Figures {
     world.run(20);
     world.link.path.capacity = M;
     world.run(20);
-    if std::env::var("DUMP").is_ok_and(|n| n == "down") {
-        super::stress::dump(&world);
-    }
     Figures::of("step 3 to 1 Mbit/s", &world, M, 20.0, 23.0, 40.0)
 }
 

@@ -81,6 +81,7 @@ fn all_scenarios_in_a_table() {
         worst(SEEDS.map(scenario::step_up)),
         worst(SEEDS.map(scenario::lowered_demand)),
         worst(SEEDS.map(scenario::limited_sender)),
+        worst(SEEDS.map(scenario::limited_sender_on_a_falling_link)),
         worst(SEEDS.map(scenario::limited_sender_with_jitter)),
         worst(SEEDS.map(stress::two_percent)),
         worst(SEEDS.map(stress::ten_percent)),

@@ -70,8 +70,9 @@ pub(super) fn worst(runs: impl IntoIterator<Item = Figures>) -> Figures {
         .unwrap()
 }
 
-/// Prints the table (`cargo test -p tradewind-rtc congestion::tests::figures -- --nocapture`); no scenario may starve.
+/// `cargo test -p tradewind-rtc --lib congestion::tests::figures -- --ignored --nocapture`
 #[test]
+#[ignore = "prints the figures of all scenarios, each of which is a test of its own"]
 fn all_scenarios_in_a_table() {
     let rows = [
         worst(SEEDS.map(scenario::wide_link)),
@@ -109,6 +110,5 @@ fn all_scenarios_in_a_table() {
             row.queueing_p95,
             row.padding * 100.0
         );
-        assert!(row.share >= 0.4, "{row:?}");
     }
 }

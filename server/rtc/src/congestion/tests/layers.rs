@@ -1,7 +1,5 @@
 //! Simulcast layers over an emulated link: the estimate drives the allocator, the layers given are what is sent.
 
-use std::time::Duration;
-
 use slotmap::SlotMap;
 
 use super::link::{Loss, Path};
@@ -104,13 +102,12 @@ fn layers_fall_with_the_bandwidth_and_climb_with_it() {
         assert!(queueing <= 100.0, "{queueing}");
         subscriber.world.link.path.capacity = 3 * M;
         subscriber.run(30);
-        println!("{:?}", subscriber.switches);
         assert!(
             subscriber.reached(50.0, 2) <= 15.0,
             "{:?}",
             subscriber.switches
         );
-        assert!(subscriber.switches.len() <= 7, "{:?}", subscriber.switches);
+        assert!(subscriber.switches.len() <= 5, "{:?}", subscriber.switches);
         let freeze = subscriber.longest_freeze();
         assert!(freeze <= 500, "{freeze} ms");
     }
@@ -128,14 +125,9 @@ fn layers_stay_put_whatever_the_width_of_the_link() {
             };
             let mut subscriber = Subscriber::new(path, capacity);
             subscriber.run(300);
-            println!(
-                "{capacity} {loss:?} {:?} {:?}",
-                subscriber.longest_freeze(),
-                subscriber.switches
-            );
             let switches = subscriber.switches_between(20.0, 300.0);
             assert!(
-                switches <= 14,
+                switches <= 4,
                 "{capacity} {loss:?}: {:?}",
                 subscriber.switches
             );
@@ -151,9 +143,8 @@ fn ten_percent_of_loss_leave_a_picture_that_moves() {
     };
     let mut subscriber = Subscriber::new(path, 1);
     subscriber.run(120);
-    println!("{:?}", subscriber.switches);
-    let longest = Duration::from_millis(subscriber.longest_freeze() as u64);
-    assert!(longest <= Duration::from_millis(500), "{longest:?}");
+    let freeze = subscriber.longest_freeze();
+    assert!(freeze <= 500, "{freeze} ms");
     let low = subscriber
         .switches
         .iter()

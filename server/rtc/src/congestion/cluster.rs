@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn half_a_probe_tells_nothing() {
-        let half = |count: usize, at| (count % 2 == 0).then_some(at);
+        let half = |count: usize, at| count.is_multiple_of(2).then_some(at);
         assert_eq!(probe(2_000_000, half), Outcome::Failed);
     }
 

@@ -176,7 +176,7 @@ impl LossBound {
         let alarming = seen.loss - self.own_loss > ALARMING;
         // Lowering a bound that the sender does not touch would show nothing.
         let full = seen.bitrate >= 0.8 * current;
-        if !alarming && !(full && self.bad_in_a_row >= PATIENCE) {
+        if !(alarming || full && self.bad_in_a_row >= PATIENCE) {
             self.bound = Some(current);
             return;
         }

@@ -7,9 +7,9 @@ use super::trendline::Usage;
 pub(super) const MIN_BITRATE: u64 = 30_000;
 /// Share of what arrives that is sent once a queue builds up, so that it drains.
 const BACK_OFF: f64 = 0.85;
-/// A sender that uses less than the estimate proves little about it, so that such an estimate falls in steps of this
-/// and not at once to what happens to be sent.
-const LIMITED_BACK_OFF: f64 = 0.7;
+/// A sender that uses less than the estimate proves little about it: unless there is a queue this long, such an estimate
+/// falls by steps and not at once to what happens to be sent.
+const PROVEN_QUEUE: Micros = Micros::from_millis(50);
 /// Long queues are drained faster: of what arrives, this much less is sent once they are this long.
 const DRAIN: f64 = 0.3;
 const LONG_QUEUE: Micros = Micros::from_millis(100);
@@ -124,8 +124,8 @@ impl RateControl {
         {
             lowered = BACK_OFF * capacity;
         }
-        if signals.limited {
-            lowered = lowered.max(self.estimate * LIMITED_BACK_OFF);
+        if signals.limited && signals.queueing < PROVEN_QUEUE {
+            lowered = lowered.max(self.estimate * BACK_OFF);
         }
         if arrives < self.capacity.lower() {
             self.capacity = LinkCapacity::default();

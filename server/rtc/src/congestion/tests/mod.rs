@@ -2,6 +2,7 @@
 
 mod api;
 mod figures;
+mod layers;
 mod link;
 mod peer;
 mod reports;

@@ -58,9 +58,6 @@ pub(super) fn step_down(seed: u64) -> Figures {
     world.run(20);
     world.link.path.capacity = M;
     world.run(20);
-    if std::env::var("DUMP").is_ok_and(|n| n == "down") {
-        super::stress::dump(&world);
-    }
     Figures::of("step 3 to 1 Mbit/s", &world, M, 20.0, 23.0, 40.0)
 }
 
@@ -145,7 +142,36 @@ fn a_sender_of_little_neither_loses_nor_inflates_its_estimate() {
     assert!(figures.variation <= 0.05, "{figures:?}");
 }
 
-/// As above on a path whose delay varies by 30 ms.
+/// As above; after 20 s the link carries only 300 kbit/s, and the application follows the estimate.
+pub(super) fn limited_sender_on_a_falling_link(seed: u64) -> Figures {
+    let mut world = World::new(Path::of(5 * M), 300_000, M / 2, seed);
+    let now = world.instant();
+    world.congestion.set_demand(now, 3 * M / 2);
+    world.run(20);
+    world.link.path.capacity = 300_000;
+    world.link.path.queue = 30_000;
+    world.run(20);
+    Figures::of(
+        "500 kbit/s, then room for 300",
+        &world,
+        300_000,
+        20.0,
+        24.0,
+        40.0,
+    )
+}
+
+#[test]
+fn a_sender_of_little_notices_a_fall_below_what_it_sends() {
+    let figures = worst(SEEDS.map(limited_sender_on_a_falling_link));
+    assert!(figures.queueing_p95 <= 150.0, "{figures:?}");
+    assert!(
+        figures.share >= 0.7 && figures.estimate <= 1.1,
+        "{figures:?}"
+    );
+}
+
+/// On a path whose delay varies by 30 ms, which takes some probes to see through.
 pub(super) fn limited_sender_with_jitter(seed: u64) -> Figures {
     let path = Path {
         jitter: 30_000,
@@ -154,14 +180,14 @@ pub(super) fn limited_sender_with_jitter(seed: u64) -> Figures {
     let mut world = World::new(path, 300_000, M / 2, seed);
     let now = world.instant();
     world.congestion.set_demand(now, 3 * M / 2);
-    world.run(60);
+    world.run(120);
     Figures::of(
-        "the same with 30 ms of jitter",
+        "500 of 1,500 kbit/s, 30 ms of jitter",
         &world,
         M / 2,
         0.0,
-        10.0,
-        60.0,
+        30.0,
+        120.0,
     )
 }
 

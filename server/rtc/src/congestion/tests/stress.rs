@@ -9,9 +9,6 @@ const M: u64 = 1_000_000;
 fn bad_path(name: &'static str, path: Path, seed: u64) -> Figures {
     let mut world = World::new(path, 300_000, 5 * M, seed);
     world.run(90);
-    if std::env::var("DUMP").is_ok_and(|n| n == name) {
-        dump(&world);
-    }
     Figures::of(name, &world, path.capacity, 0.0, 20.0, 90.0)
 }
 
@@ -166,18 +163,4 @@ fn silence_makes_careful_and_is_soon_forgotten() {
     let figures = worst(SEEDS.map(|seed| silence(seed).1));
     assert!(figures.to_80_percent <= 5.0, "{figures:?}");
     assert!(figures.share >= 0.75, "{figures:?}");
-}
-
-pub(super) fn dump(world: &World) {
-    use super::world::mean;
-    for chunk in world.samples.chunks(5) {
-        println!(
-            "{:6.1} estimate {:8.0} delivered {:8.0} media {:8.0} p95 {:6.1}",
-            chunk[chunk.len() - 1].at,
-            mean(chunk, |s| s.estimate),
-            mean(chunk, |s| s.delivered),
-            mean(chunk, |s| s.media),
-            world.queueing_p95(chunk[0].at - 0.1, chunk[chunk.len() - 1].at),
-        );
-    }
 }

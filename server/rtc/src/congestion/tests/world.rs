@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::link::{Link, Packet, Path, Random, STEP};
+use super::link::{Link, Loss, Packet, Path, Random, STEP};
 use super::peer::Peer;
 use crate::congestion::Congestion;
 
@@ -77,7 +77,11 @@ impl World {
     }
 
     pub(super) fn run(&mut self, seconds: u64) -> &mut Self {
-        let end = self.now + seconds * 1_000_000;
+        self.run_millis(seconds * 1_000)
+    }
+
+    pub(crate) fn run_millis(&mut self, millis: u64) -> &mut Self {
+        let end = self.now + millis * 1_000;
         while self.now < end {
             self.step();
         }
@@ -92,8 +96,14 @@ impl World {
             self.delivered += packet.bytes;
             self.media += if packet.padding { 0 } else { packet.bytes };
         }
+        // The way back loses as much as the way there.
+        let back = match self.link.path.loss {
+            Loss::Random(share) => share,
+            _ => 0.0,
+        };
         if let Some(report) = self.peer.report(self.now)
             && !self.deaf
+            && self.random.unit() >= back
         {
             self.feedback
                 .push_back((self.now + self.link.path.delay, report));

@@ -52,6 +52,7 @@ impl Egress {
         let estimate = self.congestion.estimate();
         if estimate.abs_diff(self.told_estimate) > self.told_estimate / ESTIMATE_GRAIN {
             self.told_estimate = estimate;
+            tracing::debug!(estimate, "bandwidth estimated");
             events.push(Event::EgressBitrateEstimate(BweKind::Twcc {
                 estimate: Bitrate::bps(estimate),
                 can_probe: true,

@@ -86,7 +86,8 @@ impl Egress {
         };
         let kept = stream.ring.take_for_resend(now, sequence, spacing);
         if let Some(packet) = kept.cloned() {
-            self.send_again(cx, now, ssrc, &packet);
+            let sent = self.send_again(cx, now, ssrc, &packet);
+            self.resend_credit = self.resend_credit.saturating_sub(sent as u64);
         }
     }
 
@@ -123,27 +124,48 @@ impl Egress {
             let Some(bytes) = self.congestion.poll_probe(now) else {
                 return;
             };
-            let Some(stream) = self.streams.get(at) else {
-                return;
-            };
-            let newest = stream.ring.newest();
-            let useful = newest.filter(|packet| packet.payload.len() <= bytes + bytes / 4);
-            match useful.cloned() {
-                Some(packet) => self.send_again(cx, now, stream.ssrc, &packet),
-                None => self.send_padding(cx, now, at, bytes),
+            let mut left = bytes;
+            while left > 0 {
+                let sent = self.send_probe(cx, now, at, left);
+                if sent == 0 {
+                    return;
+                }
+                left = left.saturating_sub(sent);
             }
         }
     }
 
-    fn send_again(&mut self, cx: &mut Context, now: Instant, ssrc: u32, packet: &OutgoingPacket) {
+    /// One packet of a probe, of about `bytes`; gives back its size.
+    fn send_probe(&mut self, cx: &mut Context, now: Instant, at: usize, bytes: usize) -> usize {
+        let Some(stream) = self.streams.get(at) else {
+            return 0;
+        };
+        let useful = stream.ring.newest().filter(|packet| {
+            let size = packet.payload.len();
+            size >= MAX_PADDING && size <= bytes + bytes / 4
+        });
+        match useful.cloned() {
+            Some(packet) => self.send_again(cx, now, stream.ssrc, &packet),
+            None => self.send_padding(cx, now, at, bytes),
+        }
+    }
+
+    /// Seals a packet for the resend stream; gives back its size.
+    fn send_again(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        ssrc: u32,
+        packet: &OutgoingPacket,
+    ) -> usize {
         let resend_type = self
             .payload_type(packet.payload_type)
             .and_then(|payload_type| payload_type.resend);
         let Some(stream) = self.streams.iter_mut().find(|s| s.ssrc == ssrc) else {
-            return;
+            return 0;
         };
         let (Some(resend_ssrc), Some(resend_type)) = (stream.resend_ssrc, resend_type) else {
-            return;
+            return 0;
         };
         let index = stream.claim_resend();
         let parts = Parts {
@@ -161,17 +183,18 @@ impl Egress {
             padding: 0,
         };
         let sent = self.emit(cx, now, &parts);
-        self.resend_credit = self.resend_credit.saturating_sub(sent as u64);
         cx.counters.rtp_resent += u64::from(sent > 0);
+        sent
     }
 
-    fn send_padding(&mut self, cx: &mut Context, now: Instant, at: usize, bytes: usize) {
+    /// Seals a packet of padding; gives back its size.
+    fn send_padding(&mut self, cx: &mut Context, now: Instant, at: usize, bytes: usize) -> usize {
         let resend_type = self
             .payload_types
             .iter()
             .find_map(|payload_type| payload_type.resend);
         let Some(stream) = self.streams.get_mut(at) else {
-            return;
+            return 0;
         };
         let current = stream.payload_type.and_then(|current| current.resend);
         let (Some(ssrc), Some(payload_type), Some(timestamp)) = (
@@ -179,7 +202,7 @@ impl Egress {
             current.or(resend_type),
             stream.last_timestamp(),
         ) else {
-            return;
+            return 0;
         };
         let index = stream.claim_resend();
         let parts = Parts {
@@ -196,7 +219,7 @@ impl Egress {
             original: None,
             padding: bytes.clamp(1, MAX_PADDING),
         };
-        self.emit(cx, now, &parts);
+        self.emit(cx, now, &parts)
     }
 
     /// A video stream that can carry padding and whose arrival is reported.

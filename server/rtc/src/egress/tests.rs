@@ -281,6 +281,23 @@ fn a_receiver_that_cannot_decode_is_heard() {
     );
 }
 
+#[test]
+fn a_probe_sends_as_much_as_the_estimator_asks_for() {
+    let mut world = World::new(2_000_000);
+    world.egress.set_demand(world.now, 8_000_000);
+    let mut probing = 0;
+    for _ in 0..50 {
+        // Small packets, so that padding has to make up the bytes.
+        world.write("v", 120);
+        world.pass(MS(2));
+        let sent = world.sent();
+        let resent = sent.iter().filter(|(ssrc, _)| *ssrc == RESENT);
+        probing += resent.map(|(_, bytes)| bytes).sum::<usize>();
+    }
+    // 15 ms at three and at almost five times the first guess.
+    assert!(probing > 15_000, "{probing} bytes");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -80,6 +80,10 @@ impl Section {
 pub(crate) struct Egress {
     keys: Option<Keys>,
     streams: Vec<Stream>,
+    /// Of each stream; together, since each packet looks for its own among them.
+    mids: Vec<Mid>,
+    /// When the first of the streams has a report to send.
+    report_at: Option<Instant>,
     payload_types: Vec<PayloadType>,
     congestion: Congestion,
     queue: Queue,
@@ -103,6 +107,8 @@ impl Egress {
         Self {
             keys: None,
             streams: Vec::new(),
+            mids: Vec::new(),
+            report_at: None,
             payload_types: Vec::new(),
             congestion: Congestion::new(now, bandwidth),
             queue: Queue::default(),
@@ -161,11 +167,18 @@ impl Egress {
                 None => self.streams.push(Stream::new(section)),
             }
         }
+        self.index();
     }
 
     /// Forgets a section that is gone.
     pub(crate) fn remove(&mut self, mid: Mid) {
         self.streams.retain(|stream| stream.mid != mid);
+        self.index();
+    }
+
+    fn index(&mut self) {
+        self.mids = self.streams.iter().map(|stream| stream.mid).collect();
+        self.report_at = self.streams.iter().filter_map(Stream::report_at).min();
     }
 
     /// Gives a section fresh SSRCs, for another track is about to use it; says goodbye for the old one.
@@ -194,7 +207,7 @@ impl Egress {
         mid: Mid,
         packet: OutgoingPacket,
     ) {
-        let Some(at) = self.streams.iter().position(|s| s.mid == mid) else {
+        let Some(at) = self.mids.iter().position(|known| *known == mid) else {
             return;
         };
         let Some(stream) = self.streams.get_mut(at) else {
@@ -248,10 +261,9 @@ impl Egress {
     /// When [`Self::handle_timeout`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.keys.as_ref()?;
-        let reports = self.streams.iter().filter_map(Stream::report_at).min();
         let queue = (!self.queue.is_empty()).then(|| self.congestion.admits_at());
         [
-            reports,
+            self.report_at,
             queue,
             self.congestion.poll_timeout(),
             self.stats_at,
@@ -290,6 +302,9 @@ impl Egress {
     }
 
     fn send_reports(&mut self, cx: &mut Context, now: Instant) {
+        if self.report_at.is_none_or(|at| at > now) {
+            return;
+        }
         let clock: WallClock = cx.clock;
         for stream in &mut self.streams {
             if stream.report_at().is_none_or(|at| at > now) {
@@ -306,5 +321,6 @@ impl Egress {
             self.batch.end(&mut cx.buffers, start);
             self.stats_at.get_or_insert(now + STATS_EVERY);
         }
+        self.report_at = self.streams.iter().filter_map(Stream::report_at).min();
     }
 }

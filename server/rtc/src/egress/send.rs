@@ -43,7 +43,10 @@ impl Egress {
         at: usize,
         packet: &OutgoingPacket,
     ) {
-        let payload_type = self.payload_type(packet.payload_type);
+        let current = self.streams.get(at).and_then(|stream| stream.payload_type);
+        let payload_type = current
+            .filter(|current| current.number == packet.payload_type)
+            .or_else(|| self.payload_type(packet.payload_type));
         let Some(stream) = self.streams.get_mut(at) else {
             return;
         };

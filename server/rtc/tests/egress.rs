@@ -72,7 +72,12 @@ fn open(world: &mut World, client: ConnectionId) -> Wire {
             _ => {}
         }
     }
-    assert!(!wire.media.is_empty() && !wire.reports.is_empty());
+    assert!(
+        !wire.media.is_empty() && !wire.reports.is_empty(),
+        "{} packets of media, {} reports",
+        wire.media.len(),
+        wire.reports.len()
+    );
     wire
 }
 

@@ -66,6 +66,9 @@ impl Egress {
         };
         stream.payload_type = payload_type;
         stream.note_sent(now, packet.payload.len(), packet.timestamp, packet.captured);
+        if let Some(report_at) = stream.report_at() {
+            self.report_at = Some(self.report_at.map_or(report_at, |at| at.min(report_at)));
+        }
         let sent = self.emit(cx, now, &parts);
         if sent > 0 {
             cx.counters.rtp_out += 1;

@@ -43,8 +43,9 @@ pub(crate) struct Context {
     pub(crate) flows: HashMap<(PeerId, FlowId), (RoomKey, TrackKey)>,
     last_flow: u32,
     last_epoch: u64,
-    start: Instant,
-    start_unix_us: u64,
+    /// Memory of datagrams that have left, for those that come.
+    pub(crate) buffers: BufferPool,
+    pub(crate) clock: WallClock,
 }
 
 impl Context {
@@ -75,14 +76,17 @@ impl Context {
             flows: HashMap::new(),
             last_flow: 0,
             last_epoch: 0,
-            start,
-            start_unix_us: unix_ms * 1_000,
+            buffers: BufferPool::default(),
+            clock: WallClock {
+                start,
+                start_unix_us: unix_ms * 1_000,
+            },
         }
     }
 
     /// Unix time of `now` in microseconds.
     pub(crate) fn unix_us(&self, now: Instant) -> u64 {
-        self.start_unix_us + now.saturating_duration_since(self.start).as_micros() as u64
+        self.clock.unix_us(now)
     }
 
     /// Unix time of `now` in milliseconds.
@@ -113,5 +117,45 @@ impl Context {
     /// Tells the rest of the node.
     pub(crate) fn tell(&mut self, event: RoomEvent) {
         self.outputs.push_back(Output::Room(event));
+    }
+}
+
+/// Ties our clock to wall-clock time.
+#[derive(Clone, Copy)]
+pub(crate) struct WallClock {
+    start: Instant,
+    start_unix_us: u64,
+}
+
+impl WallClock {
+    /// Unix time of `now` in microseconds.
+    pub(crate) fn unix_us(&self, now: Instant) -> u64 {
+        self.start_unix_us + now.saturating_duration_since(self.start).as_micros() as u64
+    }
+}
+
+/// Buffers to be used again, so that sending allocates nothing once a shard is warm.
+#[derive(Default)]
+pub(crate) struct BufferPool {
+    free: Vec<Vec<u8>>,
+}
+
+/// Buffers kept: as many destinations as one turn serves.
+const MAX_POOLED: usize = 1_024;
+/// Larger buffers are given back to the system.
+const MAX_POOLED_BYTES: usize = 128 * 1024;
+
+impl BufferPool {
+    /// An empty buffer.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.free.pop().unwrap_or_default()
+    }
+
+    /// Takes back a buffer that is of no more use.
+    pub(crate) fn put(&mut self, mut buffer: Vec<u8>) {
+        if self.free.len() < MAX_POOLED && buffer.capacity() <= MAX_POOLED_BYTES {
+            buffer.clear();
+            self.free.push(buffer);
+        }
     }
 }

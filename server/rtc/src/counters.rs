@@ -17,13 +17,17 @@ pub enum DropReason {
     UnknownTrack,
     /// Outgoing data message larger than the channel's buffer.
     DataBufferFull,
+    /// Outgoing packet whose number its stream had used before, or before its transport had keys.
+    Repeated,
+    /// Outgoing video for which the path had no room in time.
+    PacingQueueFull,
     /// Data message refused: no permission, malformed or repeated.
     DataRefused,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Unrecognised,
         Self::UnknownFragment,
         Self::BadIntegrity,
@@ -31,6 +35,8 @@ impl DropReason {
         Self::TransportError,
         Self::UnknownTrack,
         Self::DataBufferFull,
+        Self::Repeated,
+        Self::PacingQueueFull,
         Self::DataRefused,
     ];
 
@@ -44,6 +50,8 @@ impl DropReason {
             Self::TransportError => "transport_error",
             Self::UnknownTrack => "unknown_track",
             Self::DataBufferFull => "data_buffer_full",
+            Self::Repeated => "repeated",
+            Self::PacingQueueFull => "pacing_queue_full",
             Self::DataRefused => "data_refused",
         }
     }
@@ -67,6 +75,8 @@ pub struct Counters {
     pub relayed_in: u64,
     /// Media packets to other replicas.
     pub relayed_out: u64,
+    /// RTP packets sent again because a subscriber missed them, or to measure its bandwidth.
+    pub rtp_resent: u64,
     pub data_messages_in: u64,
     pub data_messages_out: u64,
     /// Key-frame requests received from subscribers.

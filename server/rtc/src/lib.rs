@@ -5,10 +5,12 @@
 
 mod command;
 mod config;
+pub mod congestion;
 mod context;
 mod counters;
 mod data;
 mod demux;
+mod egress;
 mod event;
 mod id;
 mod info;

@@ -2,12 +2,21 @@
 
 use str0m::media::Direction;
 
+use crate::id::Mid;
 use crate::info::TrackKind;
 
 /// Media sections that are read; further ones are ignored.
 const MAX_SECTIONS: usize = 256;
 /// Simulcast layers of a section that are read; further ones are ignored.
 const MAX_RIDS: usize = 16;
+
+/// Names of the sections of a description, of any kind.
+pub(crate) fn mids(sdp: &str) -> impl Iterator<Item = Mid> {
+    sdp.lines()
+        .filter_map(|line| line.strip_prefix("a=mid:"))
+        .take(MAX_SECTIONS)
+        .map(|mid| Mid::from(mid.trim()))
+}
 
 /// A media section of an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]

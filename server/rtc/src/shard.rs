@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use slotmap::SlotMap;
-use str0m::crypto::from_feature_flags;
+use tradewind_srtp::tap;
 
 use crate::command::{AdminRequest, Command, Join, Resume};
 use crate::config::ShardConfig;
@@ -38,7 +38,7 @@ pub struct Received<'a> {
     pub contents: &'a [u8],
 }
 
-/// A datagram to send.
+/// A datagram to send, or several to the same address that may leave by one call.
 #[derive(Clone, Debug)]
 pub struct Transmit {
     pub protocol: Protocol,
@@ -46,6 +46,17 @@ pub struct Transmit {
     pub source: SocketAddr,
     pub destination: SocketAddr,
     pub contents: Vec<u8>,
+    /// Bytes of each datagram in `contents` but the last, which may be shorter; `None` = one datagram.
+    pub segment_size: Option<usize>,
+}
+
+impl Transmit {
+    /// The datagrams, one by one.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let whole = self.contents.len().max(1);
+        self.contents
+            .chunks(self.segment_size.unwrap_or(whole).max(1))
+    }
 }
 
 /// Why a shard wants to be woken.
@@ -85,7 +96,7 @@ impl Shard {
         seed: u64,
         codec: Box<dyn DataCodec>,
     ) -> Self {
-        let crypto = Arc::new(from_feature_flags());
+        let crypto = Arc::new(tap::provider());
         #[expect(
             clippy::expect_used,
             reason = "a node without DTLS serves nobody; it says so at start"
@@ -223,6 +234,11 @@ impl Shard {
     /// Next media packet for a peer's replica.
     pub fn poll_relayed(&mut self) -> Option<(PeerId, RelayedPacket)> {
         self.cx.relayed.pop_front()
+    }
+
+    /// Takes back the memory of a datagram that has left, so that the next one needs none.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        self.cx.buffers.put(buffer);
     }
 
     /// Next message for the rest of the node.

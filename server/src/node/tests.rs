@@ -255,7 +255,8 @@ async fn frames_reach_the_shard_whose_fragment_the_first_names() {
         1,
         Box::new(DataPacketCodec),
     );
-    let (shard, _thread) = crate::shard::start(0, shard, port.unwrap(), notices).unwrap();
+    let (shard, _thread) =
+        crate::shard::start(0, shard, port.unwrap(), notices, Arc::default()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let fragments = Fragments::default();

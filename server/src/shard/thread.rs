@@ -271,15 +271,24 @@ impl ShardThread {
 
     fn send(&mut self) {
         while let Some(transmit) = self.shard.poll_transmit() {
-            match transmit.protocol {
-                Protocol::Udp => self.port.send(&transmit, &mut self.counters),
+            let spent = match transmit.protocol {
+                Protocol::Udp => self.port.send(transmit, &mut self.counters),
                 Protocol::Tcp => {
-                    self.outbox
-                        .frame(transmit.destination, transmit.contents, &mut self.counters)
+                    for datagram in transmit.datagrams() {
+                        let frame = datagram.to_vec();
+                        self.outbox
+                            .frame(transmit.destination, frame, &mut self.counters);
+                    }
+                    Some(transmit.contents)
                 }
+            };
+            if let Some(buffer) = spent {
+                self.shard.recycle(buffer);
             }
         }
-        self.port.flush(&mut self.counters);
+        if let Some(buffer) = self.port.flush(&mut self.counters) {
+            self.shard.recycle(buffer);
+        }
     }
 
     /// Packets for other replicas. There are none before the cluster has given the way.

@@ -18,29 +18,21 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// A batch of one.
-    pub(crate) fn of(transmit: &Transmit) -> Self {
+    /// A batch of what the transmit holds, in its memory.
+    pub(crate) fn of(transmit: Transmit) -> Self {
         Self {
             source: transmit.source,
             destination: transmit.destination,
-            segment: transmit.contents.len(),
-            contents: transmit.contents.clone(),
+            segment: transmit.segment_size.unwrap_or(transmit.contents.len()),
+            contents: transmit.contents,
         }
     }
 
-    /// Starts anew with one datagram, in the same memory.
-    pub(crate) fn restart(&mut self, transmit: &Transmit) {
-        self.source = transmit.source;
-        self.destination = transmit.destination;
-        self.segment = transmit.contents.len();
-        self.contents.clear();
-        self.contents.extend_from_slice(&transmit.contents);
-    }
-
-    /// Appends the datagram if it can leave together with those before, of which there may be `max_segments`.
+    /// Appends a single datagram if it can leave together with those before, of which there may be `max_segments`.
     pub(crate) fn append(&mut self, transmit: &Transmit, max_segments: usize) -> bool {
         let size = transmit.contents.len();
-        let fits = transmit.destination == self.destination
+        let fits = transmit.segment_size.is_none()
+            && transmit.destination == self.destination
             && transmit.source == self.source
             && size > 0
             && size <= self.segment
@@ -73,6 +65,7 @@ mod tests {
             source: "127.0.0.1:7882".parse().unwrap(),
             destination: SocketAddr::from(([127, 0, 0, 1], port)),
             contents,
+            segment_size: None,
         }
     }
 
@@ -83,7 +76,7 @@ mod tests {
                 .last_mut()
                 .is_some_and(|batch| batch.append(transmit, max_segments));
             if !appended {
-                batches.push(Batch::of(transmit));
+                batches.push(Batch::of(transmit.clone()));
             }
         }
         batches

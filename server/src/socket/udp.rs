@@ -126,45 +126,48 @@ impl UdpPort {
         Readiness::MayHaveMore
     }
 
-    /// Sends the datagram, at the latest with the next [`Self::flush`]. Datagrams for one destination keep their order.
-    pub(crate) fn send(&mut self, transmit: &Transmit, counters: &mut SocketCounters) {
+    /// Sends the datagrams, at the latest with the next [`Self::flush`]. Those for one destination keep their order.
+    /// Gives back memory that is of no more use here.
+    pub(crate) fn send(
+        &mut self,
+        transmit: Transmit,
+        counters: &mut SocketCounters,
+    ) -> Option<Vec<u8>> {
         let max_segments = self.state.max_gso_segments();
         let appended = self
             .open_batch
             .as_mut()
-            .is_some_and(|batch| batch.append(transmit, max_segments));
+            .is_some_and(|batch| batch.append(&transmit, max_segments));
         if appended {
-            return;
+            return Some(transmit.contents);
         }
-        self.flush(counters);
-        match &mut self.open_batch {
-            Some(batch) => batch.restart(transmit),
-            None => self.open_batch = Some(Batch::of(transmit)),
-        }
+        let spent = self.flush(counters);
+        self.open_batch = Some(Batch::of(transmit));
+        spent
     }
 
-    /// Hands what [`Self::send`] holds back to the kernel.
-    pub(crate) fn flush(&mut self, counters: &mut SocketCounters) {
-        let Some(mut batch) = self.open_batch.take() else {
-            return;
-        };
-        if !batch.contents.is_empty()
-            && (!self.backlog.is_empty() || !self.try_send(&batch, counters))
+    /// Hands what [`Self::send`] holds back to the kernel. Gives back its memory.
+    pub(crate) fn flush(&mut self, counters: &mut SocketCounters) -> Option<Vec<u8>> {
+        let mut batch = self.open_batch.take()?;
+        if batch.contents.is_empty()
+            || (self.backlog.is_empty() && self.try_send(&mut batch, counters))
         {
-            self.keep(batch.clone(), counters);
+            return Some(batch.contents);
         }
-        batch.contents.clear();
-        self.open_batch = Some(batch);
+        self.keep(batch, counters);
+        None
     }
 
     /// Sends what waited for room in the kernel's buffer, as far as there is room now.
     pub(crate) fn send_backlog(&mut self, counters: &mut SocketCounters) {
-        while let Some(batch) = self.backlog.pop_front() {
-            if !self.try_send(&batch, counters) {
+        while let Some(mut batch) = self.backlog.pop_front() {
+            let bytes = batch.contents.len();
+            if !self.try_send(&mut batch, counters) {
+                self.backlog_bytes -= bytes - batch.contents.len();
                 self.backlog.push_front(batch);
                 return;
             }
-            self.backlog_bytes -= batch.contents.len();
+            self.backlog_bytes -= bytes;
         }
     }
 
@@ -182,38 +185,31 @@ impl UdpPort {
         self.backlog.push_back(batch);
     }
 
-    /// False if the kernel's buffer is full; any other failure loses the batch, as a network may.
-    fn try_send(&self, batch: &Batch, counters: &mut SocketCounters) -> bool {
-        let datagrams = batch.datagrams();
-        match self.send_once(
-            batch,
-            &batch.contents,
-            (datagrams > 1).then_some(batch.segment),
-        ) {
-            Ok(()) => {
-                counters.udp_sends += 1;
-                counters.udp_out += datagrams as u64;
-                true
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            // The network interface turned out not to segment: from now on no batch has more than one.
-            Err(_) if datagrams > 1 && self.state.max_gso_segments() == 1 => {
-                for datagram in batch.contents.chunks(batch.segment) {
-                    match self.send_once(batch, datagram, None) {
-                        Ok(()) => {
-                            counters.udp_sends += 1;
-                            counters.udp_out += 1;
-                        }
-                        Err(_) => counters.udp_out_failed += 1,
-                    }
+    /// False if the kernel's buffer is full; then the batch holds what is left. Any other failure loses datagrams, as a
+    /// network may.
+    fn try_send(&self, batch: &mut Batch, counters: &mut SocketCounters) -> bool {
+        let mut sent = 0;
+        while let Some(rest) = batch.contents.get(sent..).filter(|rest| !rest.is_empty()) {
+            let segment = batch.segment.max(1);
+            let most = self.state.max_gso_segments().max(1) * segment;
+            let part = rest.get(..most).unwrap_or(rest);
+            let datagrams = part.len().div_ceil(segment);
+            match self.send_once(batch, part, (datagrams > 1).then_some(segment)) {
+                Ok(()) => {
+                    counters.udp_sends += 1;
+                    counters.udp_out += datagrams as u64;
                 }
-                true
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    batch.contents.drain(..sent);
+                    return false;
+                }
+                // The network interface turned out not to segment: from now on datagrams leave one by one.
+                Err(_) if datagrams > 1 && self.state.max_gso_segments() == 1 => continue,
+                Err(_) => counters.udp_out_failed += datagrams as u64,
             }
-            Err(_) => {
-                counters.udp_out_failed += datagrams as u64;
-                true
-            }
+            sent += part.len();
         }
+        true
     }
 
     fn send_once(
@@ -308,6 +304,7 @@ mod tests {
             source,
             destination,
             contents,
+            segment_size: None,
         }
     }
 
@@ -319,7 +316,7 @@ mod tests {
             let mut counters = SocketCounters::default();
             let sizes = [1200, 1200, 1200, 300, 40, 1200];
             for (index, size) in sizes.into_iter().enumerate() {
-                sender.send(&transmit(from, to, vec![index as u8; size]), &mut counters);
+                sender.send(transmit(from, to, vec![index as u8; size]), &mut counters);
             }
             sender.flush(&mut counters);
             sender.flush(&mut counters);
@@ -351,6 +348,31 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_of_one_buffer_arrive_one_by_one_however_many_the_kernel_segments() {
+        let (mut sender, from) = port("127.0.0.1:0", "127.0.0.1");
+        let (mut receiver, to) = port("127.0.0.1:0", "127.0.0.1");
+        let mut counters = SocketCounters::default();
+        let contents: Vec<u8> = (0..70u8).flat_map(|at| [at; 100]).collect();
+        let several = Transmit {
+            segment_size: Some(100),
+            ..transmit(from, to, contents[..6_950].to_vec())
+        };
+        assert!(sender.send(several, &mut counters).is_none());
+        let spent = sender.send(transmit(from, to, vec![99; 200]), &mut counters);
+        assert_eq!(spent.map(|memory| memory.len()), Some(6_950));
+        sender.flush(&mut counters);
+        let received = receive_all(&mut receiver, 71);
+        let seen: Vec<_> = received
+            .iter()
+            .map(|(_, _, datagram)| (datagram[0], datagram.len()))
+            .collect();
+        let mut expected: Vec<_> = (0..69).map(|at| (at, 100)).collect();
+        expected.extend([(69, 50), (99, 200)]);
+        assert_eq!(seen, expected);
+        assert_eq!(counters.udp_out, 71);
+    }
+
+    #[test]
     fn behind_address_translation_the_advertised_candidate_is_reported() {
         let (mut receiver, public) = port("0.0.0.0:0", "192.0.2.7");
         let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -365,7 +387,7 @@ mod tests {
         );
         let mut counters = SocketCounters::default();
         receiver.send(
-            &transmit(public, client.local_addr().unwrap(), b"reply".to_vec()),
+            transmit(public, client.local_addr().unwrap(), b"reply".to_vec()),
             &mut counters,
         );
         receiver.flush(&mut counters);
@@ -382,8 +404,8 @@ mod tests {
         let (mut receiver, to) = port("127.0.0.1:0", "127.0.0.1");
         let mut counters = SocketCounters::default();
         // As if the kernel had no room for the first batch.
-        sender.keep(Batch::of(&transmit(from, to, vec![1; 100])), &mut counters);
-        sender.send(&transmit(from, to, vec![2; 100]), &mut counters);
+        sender.keep(Batch::of(transmit(from, to, vec![1; 100])), &mut counters);
+        sender.send(transmit(from, to, vec![2; 100]), &mut counters);
         sender.flush(&mut counters);
         assert!(sender.is_blocked() && counters.udp_out == 0);
         sender.send_backlog(&mut counters);
@@ -394,7 +416,7 @@ mod tests {
             .collect();
         assert_eq!(first_bytes, [1, 2]);
         for _ in 0..=MAX_BACKLOG_BYTES / 1000 {
-            sender.keep(Batch::of(&transmit(from, to, vec![3; 1000])), &mut counters);
+            sender.keep(Batch::of(transmit(from, to, vec![3; 1000])), &mut counters);
         }
         assert!(sender.backlog_bytes <= MAX_BACKLOG_BYTES && counters.udp_out_dropped == 1);
     }

@@ -58,10 +58,11 @@ fn ticks_between(from: SystemTime, to: SystemTime, rate: u32) -> u32 {
     }
 }
 
-/// When media of a publisher was captured, on our clock; the same for all its tracks, so that lips stay in sync.
-#[derive(Debug, Default)]
-pub struct CaptureClock {
-    tracks: BTreeMap<String, Report>,
+/// When media of a publisher was captured, on our clock; the same for all its tracks, so that lips stay in sync. `K`
+/// names a track.
+#[derive(Debug)]
+pub struct CaptureClock<K> {
+    tracks: BTreeMap<K, Report>,
     anchor: Option<Anchor>,
 }
 
@@ -82,17 +83,19 @@ impl Anchor {
     }
 }
 
-impl CaptureClock {
+impl<K> Default for CaptureClock<K> {
+    fn default() -> Self {
+        Self {
+            tracks: BTreeMap::new(),
+            anchor: None,
+        }
+    }
+}
+
+impl<K: Copy + Ord> CaptureClock<K> {
     /// Takes a sender report of a track that arrived at `now`.
-    pub fn sender_report(
-        &mut self,
-        track: &str,
-        ntp: SystemTime,
-        rtp: u32,
-        _rate: u32,
-        now: Instant,
-    ) {
-        self.tracks.insert(track.to_owned(), Report { ntp, rtp });
+    pub fn sender_report(&mut self, track: K, ntp: SystemTime, rtp: u32, _rate: u32, now: Instant) {
+        self.tracks.insert(track, Report { ntp, rtp });
         let predicted = self.anchor.and_then(|anchor| anchor.local(ntp));
         self.anchor = match (self.anchor, predicted) {
             // Arrived sooner after its making than any before, or as soon: the better measure.
@@ -110,10 +113,10 @@ impl CaptureClock {
     }
 
     /// When the media with this timestamp was captured; `now` until the track reported.
-    pub fn capture_time(&mut self, track: &str, rtp: u32, rate: u32, now: Instant) -> Instant {
+    pub fn capture_time(&mut self, track: K, rtp: u32, rate: u32, now: Instant) -> Instant {
         let captured = self
             .anchor
-            .zip(self.tracks.get(track))
+            .zip(self.tracks.get(&track))
             .and_then(|(anchor, report)| {
                 let ticks = rtp.wrapping_sub(report.rtp) as i32;
                 let distance = Duration::from_secs_f64(
@@ -133,8 +136,8 @@ impl CaptureClock {
     }
 
     /// Forgets a track that ended.
-    pub fn forget(&mut self, track: &str) {
-        self.tracks.remove(track);
+    pub fn forget(&mut self, track: K) {
+        self.tracks.remove(&track);
     }
 }
 

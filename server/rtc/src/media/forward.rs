@@ -11,11 +11,9 @@ mod tests;
 
 use std::time::Instant;
 
-use str0m::rtp::Vp8Patch;
-
 use super::codec::Codec;
 use super::descriptor::FrameDescriptor;
-use super::payload::PayloadInfo;
+use super::payload::{PayloadInfo, Vp8Patch};
 use filter::LayerFilter;
 use picture::PictureRewriter;
 use sequence::SequenceRewriter;

@@ -152,7 +152,7 @@ impl Room {
             .allocate(now, budget, &demands);
         let goal = (plan.minimum, plan.desired);
         if std::mem::replace(&mut participant.downlink.told, goal) != goal {
-            participant.downstream().set_bitrate(cx, goal.0, goal.1);
+            participant.downstream().set_demand(cx, now, goal.1);
         }
         let connection = participant.connection;
         if let Some(at) = plan.review_at {

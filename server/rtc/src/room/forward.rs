@@ -5,13 +5,14 @@ use std::time::{Instant, SystemTime};
 
 use str0m::format::PayloadParams;
 use str0m::media::Pt;
-use str0m::rtp::{ExtensionValues, RtpPacket, Ssrc};
+use str0m::rtp::{RtpPacket, Ssrc};
 
 use super::participant::MediaRoute;
 use super::subscription::PayloadTypeMap;
 use super::{ParticipantKey, Room, SubscriptionKey};
 use crate::context::Context;
 use crate::counters::DropReason;
+use crate::egress::{HeaderValues, OutgoingPacket};
 use crate::id::Mid;
 use crate::info::TrackKind;
 use crate::media::descriptor::{FrameDescriptor, RawDescriptor};
@@ -20,7 +21,7 @@ use crate::media::packet::MediaPacket;
 use crate::media::payload::{self, PayloadInfo};
 use crate::media::red;
 use crate::replica::{CachedPacket, codec_of};
-use crate::transport::{OutgoingPacket, Transport};
+use crate::transport::Transport;
 
 impl Room {
     /// Forwards a packet that `from` sent.
@@ -70,7 +71,8 @@ impl Room {
             else {
                 break;
             };
-            if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, packet) {
+            if let Some(encoding) = self.forward_to(cx, now, subscription, route, &incoming, packet)
+            {
                 key_frame_for = Some(encoding);
             }
         }
@@ -196,17 +198,17 @@ impl Room {
         let clock_rate = params.spec().clock_rate.get();
         let timestamp_offset = source.clocks.offset(route.encoding as u8);
         let info = payload::inspect(source.codec, &packet.payload);
-        let sid = track.info.sid.clone();
         let captured = match (timestamp_offset, track.publisher) {
             (Some(offset), publisher) => {
                 let timestamp = packet.timestamp.wrapping_add(offset);
                 let clock = self.clock_of(publisher)?;
-                clock.capture_time(sid.as_str(), timestamp, clock_rate, packet.arrival)
+                clock.capture_time(route.track, timestamp, clock_rate, packet.arrival)
             }
             _ => packet.arrival,
         };
         Some(Incoming {
             captured,
+            values: HeaderValues::from(&packet.extensions),
             timestamp_offset,
             info,
             descriptor: None,
@@ -218,6 +220,7 @@ impl Room {
     pub(super) fn forward_to(
         &mut self,
         cx: &mut Context,
+        now: Instant,
         key: SubscriptionKey,
         route: MediaRoute,
         incoming: &Incoming,
@@ -272,17 +275,18 @@ impl Room {
             packet.payload.clone()
         };
         let outgoing = OutgoingPacket {
-            payload_type: outgoing_type,
+            payload_type: *outgoing_type,
             sequence: out.sequence,
             timestamp: out.timestamp,
             captured: incoming.captured,
             marker: out.marker,
             keep: !out.discardable,
-            extensions: forwarded_extensions(&packet.extensions, out.frame_number),
+            values: incoming.values.clone(),
+            frame_number: out.frame_number,
             payload,
             vp8: out.vp8,
         };
-        downstream.write_rtp(cx, mid, outgoing);
+        downstream.write_rtp(cx, now, mid, outgoing);
         wants
     }
 
@@ -345,7 +349,7 @@ impl Room {
         let Some(track) = self.tracks.get_mut(route.track) else {
             return;
         };
-        let (publisher, sid) = (track.publisher, track.info.sid.clone());
+        let publisher = track.publisher;
         let Some(source) = track.sources.get_mut(route.source) else {
             return;
         };
@@ -358,7 +362,7 @@ impl Room {
         if route.encoding == 0
             && let Some(clock) = self.clock_of(publisher)
         {
-            clock.sender_report(sid.as_str(), ntp, timestamp, rate, now);
+            clock.sender_report(route.track, ntp, timestamp, rate, now);
         }
     }
 }
@@ -366,6 +370,7 @@ impl Room {
 /// What forwarding knows of a packet beside its header.
 pub(super) struct Incoming {
     pub(super) captured: Instant,
+    values: HeaderValues,
     /// What ties the layer's timestamps to those of the lowest.
     timestamp_offset: Option<u32>,
     info: PayloadInfo,
@@ -400,26 +405,5 @@ fn map_payload_type(
             outgoing: None,
             strip_redundancy: false,
         },
-    }
-}
-
-/// Header extensions that concern the media; those that concern one hop are written anew.
-fn forwarded_extensions(incoming: &ExtensionValues, frame_number: Option<u16>) -> ExtensionValues {
-    let mut user_values = incoming.user_values.clone();
-    if let (Some(number), Some(descriptor)) =
-        (frame_number, incoming.user_values.get::<RawDescriptor>())
-    {
-        user_values.set(descriptor.with_frame_number(number));
-    }
-    ExtensionValues {
-        audio_level: incoming.audio_level,
-        voice_activity: incoming.voice_activity,
-        video_orientation: incoming.video_orientation,
-        video_content_type: incoming.video_content_type,
-        abs_capture_time: incoming.abs_capture_time,
-        play_delay_min: incoming.play_delay_min,
-        play_delay_max: incoming.play_delay_max,
-        user_values,
-        ..Default::default()
     }
 }

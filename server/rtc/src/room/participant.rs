@@ -57,7 +57,7 @@ pub(super) struct Uplink {
     /// Sending sections no announcement was found for yet.
     pub(super) unmatched: Vec<OfferedSection>,
     pub(super) routes: HashMap<Ssrc, MediaRoute>,
-    pub(super) clock: CaptureClock,
+    pub(super) clock: CaptureClock<TrackKey>,
     pub(super) permission: Option<SubscriptionPermission>,
 }
 

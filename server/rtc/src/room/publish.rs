@@ -295,7 +295,7 @@ impl Room {
                 .uplink
                 .routes
                 .retain(|_, route| route.track != track);
-            participant.uplink.clock.forget(ended.info.sid.as_str());
+            participant.uplink.clock.forget(track);
             tracing::info!(room = %self.name, participant = %participant.info.identity, track = %ended.info.sid, "unpublished");
         }
         if let Some(snapshot) = self.snapshot(key) {

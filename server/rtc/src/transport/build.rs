@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::bwe::Bitrate;
 use str0m::net::TcpType;
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc, RtcConfig};
+use tradewind_srtp::tap::{self, KeySlot};
 
 use crate::context::Context;
 use crate::media;
@@ -15,19 +15,17 @@ const MAX_MESSAGE: u32 = 65_535;
 /// Bytes str0m may hold for a slow receiver of data. Throughput is at most this much per round trip, so that it allows
 /// 40 Mbit/s over 200 ms.
 const SCTP_BUFFER: usize = 1024 * 1024;
-/// Packets kept for retransmission per video stream: 300 ms and more at 5 Mbit/s.
-const VIDEO_CACHE: usize = 512;
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 
-pub(super) fn rtc(cx: &Context, now: Instant, full_ice: bool) -> Rtc {
+/// The `Rtc`, and where the keys of its handshake will appear. It estimates no bandwidth and sends no media: that is the
+/// egress's part.
+pub(super) fn rtc(cx: &Context, now: Instant, full_ice: bool) -> (Rtc, KeySlot) {
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
         .set_ice_lite(!full_ice)
         .set_dtls_cert(cx.certificate.clone())
         .set_crypto_provider(cx.crypto.clone())
         .enable_opus(true, true)
-        .enable_bwe(Some(Bitrate::bps(cx.config.initial_bandwidth)))
-        .set_send_buffer_video(VIDEO_CACHE)
         .set_sctp_max_message_size(MAX_MESSAGE)
         .set_sctp_max_buffered_amount(SCTP_BUFFER)
         .set_stats_interval(Some(STATS_INTERVAL));
@@ -37,7 +35,7 @@ pub(super) fn rtc(cx: &Context, now: Instant, full_ice: bool) -> Rtc {
     extensions.set(7, Extension::AbsoluteCaptureTime);
     extensions.set(8, media::descriptor::extension());
 
-    let mut rtc = config.build(now);
+    let (mut rtc, keys) = tap::tapped(|| config.build(now));
     let udp = cx
         .config
         .udp_candidates
@@ -58,5 +56,5 @@ pub(super) fn rtc(cx: &Context, now: Instant, full_ice: bool) -> Rtc {
             Err(error) => tracing::warn!(%error, "advertised address is unusable"),
         }
     }
-    rtc
+    (rtc, keys)
 }

@@ -1,77 +1,53 @@
 //! Media in and out of one transport.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use str0m::bwe::Bitrate;
 use str0m::format::PayloadParams;
 use str0m::media::{KeyframeRequestKind, Pt};
-use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc, Vp8Patch};
+use str0m::rtp::Ssrc;
 
 use super::Transport;
 use crate::context::Context;
+use crate::egress::OutgoingPacket;
 use crate::id::{Mid, Rid};
 
-/// A packet on its way to a subscriber.
-pub(crate) struct OutgoingPacket {
-    pub(crate) payload_type: Pt,
-    /// Extended; the first of a stream is below 65,536.
-    pub(crate) sequence: u64,
-    pub(crate) timestamp: u32,
-    /// When the media was captured, on our clock.
-    pub(crate) captured: Instant,
-    pub(crate) marker: bool,
-    /// Whether the packet may be asked for again.
-    pub(crate) keep: bool,
-    pub(crate) extensions: ExtensionValues,
-    pub(crate) payload: Arc<[u8]>,
-    pub(crate) vp8: Option<Vp8Patch>,
-}
-
 impl Transport {
-    /// Queues a packet; it leaves when the turn ends.
-    pub(crate) fn write_rtp(&mut self, cx: &mut Context, mid: Mid, packet: OutgoingPacket) {
+    /// Writes a packet; it leaves when the turn ends.
+    pub(crate) fn write_rtp(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        mid: Mid,
+        packet: OutgoingPacket,
+    ) {
         self.guarded(cx, |transport, cx| {
-            let mut api = transport.rtc.direct_api();
-            let Some(stream) = api.stream_tx_by_mid(mid, None) else {
-                return;
-            };
-            // The publisher paced its frames already. Holding them back to a rate that is only estimated would freeze the
-            // picture whenever the estimate is too low.
-            stream.set_unpaced(true);
-            let mut write = RtpWrite::new(
-                packet.payload_type,
-                packet.sequence.into(),
-                packet.timestamp,
-                packet.captured,
-                packet.payload,
-            )
-            .marker(packet.marker)
-            .ext_vals(packet.extensions)
-            .nackable(packet.keep);
-            if let Some(patch) = packet.vp8 {
-                write = write.vp8_patch(patch);
-            }
-            stream.write_rtp(write);
-            cx.counters.rtp_out += 1;
-            transport.mark_dirty(cx);
+            transport.egress.write(cx, now, mid, packet);
+            transport.mark_written(cx);
         });
     }
 
     /// Gives the section a fresh SSRC, for another track is about to use it.
     pub(crate) fn renew_stream(&mut self, cx: &mut Context, mid: Mid) {
-        self.guarded(cx, |transport, _| {
-            let mut api = transport.rtc.direct_api();
-            let Some(had_rtx) = api
-                .stream_tx_by_mid(mid, None)
-                .map(|stream| stream.rtx().is_some())
-            else {
-                return;
+        self.guarded(cx, |transport, cx| {
+            let ssrc = transport.new_ssrc();
+            let resend_ssrc = loop {
+                let resend_ssrc = transport.new_ssrc();
+                if resend_ssrc != ssrc {
+                    break resend_ssrc;
+                }
             };
-            let ssrc = api.new_ssrc();
-            let rtx = had_rtx.then(|| api.new_ssrc());
-            api.reset_stream_tx(mid, None, ssrc, rtx);
+            transport.egress.renew(cx, mid, ssrc, resend_ssrc);
+            transport.mark_written(cx);
         });
+    }
+
+    fn new_ssrc(&mut self) -> u32 {
+        loop {
+            let ssrc = *self.rtc.direct_api().new_ssrc();
+            if !self.egress.owns(ssrc) && ssrc != self.pair_probe {
+                return ssrc;
+            }
+        }
     }
 
     /// Asks the client for a key frame of one encoding.
@@ -120,13 +96,10 @@ impl Transport {
         Some((ours.pt(), ours.red().filter(|red| offered.contains(red))))
     }
 
-    /// Tells the bandwidth estimator what to sustain and what to look for, bits per second.
-    pub(crate) fn set_bitrate(&mut self, cx: &mut Context, minimum: u64, desired: u64) {
+    /// Tells the bandwidth estimator what there is use for, bits per second.
+    pub(crate) fn set_demand(&mut self, cx: &mut Context, now: Instant, bitrate: u64) {
         self.guarded(cx, |transport, _| {
-            transport
-                .rtc
-                .bwe()
-                .set_bitrate(Bitrate::bps(minimum), Bitrate::bps(desired));
+            transport.egress.set_demand(now, bitrate);
         });
     }
 }

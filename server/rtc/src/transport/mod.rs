@@ -3,11 +3,15 @@
 //! str0m wants every mutation followed by a drain of `poll_output` until it returns a timeout. Each method here that
 //! mutates either drains itself or, where several writes of one turn belong together, marks the transport dirty so that
 //! [`Transport::flush`] drains once for all. A panic inside str0m ends this transport, never the shard.
+//!
+//! Media does not pass str0m on its way out: the [`Egress`] writes and seals it, and `flush` hands it over.
 
 mod build;
 mod channels;
 mod media;
 mod negotiate;
+mod path;
+mod streams;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,24 +19,25 @@ use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol as NetProtocol, Receive};
 use str0m::{Event, Input, Output, Rtc};
+use tradewind_srtp::tap::KeySlot;
 
 pub(crate) use channels::ChannelLabel;
-pub(crate) use media::OutgoingPacket;
 pub(crate) use negotiate::{NegotiationError, add_channels, media_kind};
 
 use crate::context::Context;
 use crate::demux;
+use crate::egress::{Egress, Path, is_rtcp};
 use crate::room::TransportRef;
 use crate::shard::{Protocol, Received, Transmit};
 use crate::timers::TimerKey;
 use channels::Channels;
 use negotiate::Negotiation;
 
-/// str0m's pacer puts the packets of one burst a microsecond apart; those belong to one turn.
+/// What str0m wants to do within this time belongs to the same turn.
 const BURST_GRAIN: Duration = Duration::from_micros(50);
-/// Steps of one drain: a full pacer burst and some. A transport that wants more gets it on the next turn.
+/// Steps of one drain. A transport that wants more gets it on the next turn.
 const MAX_STEPS: usize = 96;
-/// Shortest sleep: on links with a round trip near zero the bandwidth estimator asks for the impossible.
+/// Shortest sleep.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 
 /// Why a transport is of no more use.
@@ -51,8 +56,20 @@ pub(crate) struct Transport {
     failure: Option<Failure>,
     ice_lite: bool,
     connected: bool,
+    /// str0m has something to turn into datagrams.
     dirty: bool,
-    deadline: Instant,
+    /// The transport is in the list of those to flush.
+    listed: bool,
+    /// When str0m wants to be woken.
+    rtc_deadline: Instant,
+    /// Nothing is done by time twice within a moment, whatever is asked for.
+    not_before: Instant,
+    keys: KeySlot,
+    egress: Egress,
+    path: Option<Path>,
+    /// SSRC of the requests by which str0m shows us the chosen pair; never one that carries media.
+    pair_probe: u32,
+    pair_probed: Option<Instant>,
     queued: Option<Instant>,
     negotiation: Negotiation,
     channels: Channels,
@@ -60,7 +77,9 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(cx: &mut Context, me: TransportRef, now: Instant, full_ice: bool) -> Self {
-        let rtc = Box::new(build::rtc(cx, now, full_ice));
+        let (rtc, keys) = build::rtc(cx, now, full_ice);
+        let mut rtc = Box::new(rtc);
+        let pair_probe = *rtc.direct_api().new_ssrc();
         let mut transport = Self {
             me,
             rtc,
@@ -68,7 +87,14 @@ impl Transport {
             ice_lite: !full_ice,
             connected: false,
             dirty: false,
-            deadline: now,
+            listed: false,
+            rtc_deadline: now,
+            not_before: now,
+            keys,
+            egress: Egress::new(now, cx.config.initial_bandwidth),
+            path: None,
+            pair_probe,
+            pair_probed: None,
             queued: None,
             negotiation: Negotiation::default(),
             channels: Channels::default(),
@@ -108,31 +134,64 @@ impl Transport {
         };
         let mut accepted = true;
         self.guarded(cx, |transport, cx| {
+            let is_feedback = is_rtcp(received.contents);
+            if is_feedback {
+                let for_rtc = transport.egress.receive(cx, now, received.contents, events);
+                transport.mark_written(cx);
+                if !for_rtc {
+                    return;
+                }
+            }
             // Errors concern the datagram (bad record, bad report), not the session: DTLS failures show in is_alive.
             if let Err(error) = transport.rtc.handle_input(Input::Receive(now, receive)) {
                 tracing::debug!(%error, "datagram refused");
                 accepted = false;
             }
             transport.drain(cx, now, events);
+            transport.probe_pair(cx, now, received);
         });
         accepted
     }
 
     /// Does what is due.
     pub(crate) fn wake(&mut self, cx: &mut Context, now: Instant, events: &mut Vec<Event>) {
-        self.guarded(cx, |transport, cx| transport.turn(cx, now, events));
+        self.guarded(cx, |transport, cx| {
+            transport.not_before = now + MIN_SLEEP;
+            if transport.rtc_deadline <= now {
+                transport.turn(cx, now, events);
+            }
+            if transport
+                .egress
+                .poll_timeout()
+                .is_some_and(|at| at <= now + BURST_GRAIN)
+            {
+                transport.egress.handle_timeout(cx, now, events);
+                transport.mark_written(cx);
+            }
+        });
     }
 
     /// Turns everything written in this turn into datagrams.
     pub(crate) fn flush(&mut self, cx: &mut Context, now: Instant, events: &mut Vec<Event>) {
-        if std::mem::take(&mut self.dirty) {
-            self.wake(cx, now, events);
-        }
+        self.listed = false;
+        self.guarded(cx, |transport, cx| {
+            if std::mem::take(&mut transport.dirty) {
+                transport.turn(cx, now, events);
+            }
+            // The first report of a stream belongs to its first packets.
+            if transport.egress.poll_timeout().is_some_and(|at| at <= now) {
+                transport.egress.handle_timeout(cx, now, events);
+            }
+            let path = transport.path;
+            transport.egress.flush(cx, path);
+        });
     }
 
     /// When [`Self::wake`] is due.
     pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+        let egress = self.egress.poll_timeout();
+        let due = egress.map_or(self.rtc_deadline, |at| at.min(self.rtc_deadline));
+        due.max(self.not_before)
     }
 
     /// Asks to be woken at the deadline. `fired` is the wake-up that just came, if any.
@@ -141,7 +200,7 @@ impl Transport {
             self.queued = None;
         }
         if self.failure.is_none() {
-            let (deadline, key) = (self.deadline, TimerKey::Transport(self.me));
+            let (deadline, key) = (self.deadline(), TimerKey::Transport(self.me));
             cx.timers.schedule(key, deadline, &mut self.queued);
         }
     }
@@ -159,8 +218,21 @@ impl Transport {
         }
     }
 
+    /// str0m was changed and has to be drained before the turn ends.
     fn mark_dirty(&mut self, cx: &mut Context) {
-        if !std::mem::replace(&mut self.dirty, true) {
+        self.dirty = true;
+        self.list(cx);
+    }
+
+    /// The egress may have something to hand over when the turn ends.
+    fn mark_written(&mut self, cx: &mut Context) {
+        if self.egress.is_pending() {
+            self.list(cx);
+        }
+    }
+
+    fn list(&mut self, cx: &mut Context) {
+        if !std::mem::replace(&mut self.listed, true) {
             cx.dirty.push(self.me);
         }
     }
@@ -179,7 +251,8 @@ impl Transport {
                 Ok(Output::Event(event)) => self.note(cx, event, events),
                 Ok(Output::Timeout(at)) => {
                     if at > now + BURST_GRAIN {
-                        self.deadline = at.max(now + MIN_SLEEP);
+                        self.rtc_deadline = at.max(now + MIN_SLEEP);
+                        self.take_keys();
                         return;
                     }
                     if self.rtc.handle_input(Input::Timeout(at.max(now))).is_err() {
@@ -196,7 +269,21 @@ impl Transport {
         if !self.rtc.is_alive() {
             self.failure.get_or_insert(Failure::Broken);
         }
-        self.deadline = now + MIN_SLEEP;
+        self.rtc_deadline = now + MIN_SLEEP;
+        self.take_keys();
+    }
+
+    /// Gives the egress the keys once the handshake has made them.
+    fn take_keys(&mut self) {
+        if self.egress.has_keys() {
+            return;
+        }
+        if let Some(keys) = self.keys.keys()
+            && let Err(error) = self.egress.set_keys(keys)
+        {
+            tracing::warn!(%error, "keys of the handshake are unusable");
+            self.failure = Some(Failure::Broken);
+        }
     }
 
     fn note(&mut self, cx: &mut Context, event: Event, events: &mut Vec<Event>) {
@@ -212,6 +299,7 @@ impl Transport {
                 self.channels
                     .drain_backlog(&mut self.rtc, id, &mut cx.counters);
             }
+            Event::PeerStats(stats) => self.note_pair(stats),
             _ => {}
         }
         events.push(event);
@@ -225,6 +313,7 @@ impl Transport {
             NetProtocol::SslTcp | NetProtocol::Tls => return,
         };
         let contents: Vec<u8> = transmit.contents.into();
+        self.note_path(protocol, transmit.source, transmit.destination, &contents);
         if !self.ice_lite && demux::kind(&contents) == Some(demux::Kind::Stun) {
             cx.demux
                 .expect_response(self.me, protocol, transmit.destination);
@@ -236,6 +325,7 @@ impl Transport {
             source: transmit.source,
             destination: transmit.destination,
             contents,
+            segment_size: None,
         });
     }
 

@@ -44,6 +44,7 @@ impl Transport {
         self.negotiation.pending = None;
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
+            transport.lend_streams();
             let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable);
             answer = offer.and_then(|offer| {
                 let answer = transport
@@ -53,6 +54,7 @@ impl Transport {
                     .map_err(unusable)?;
                 Ok(answer.to_sdp_string())
             });
+            transport.take_streams(sdp);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -85,6 +87,7 @@ impl Transport {
     ) -> Option<(T, u32, String)> {
         let mut made = None;
         self.guarded(cx, |transport, cx| {
+            transport.lend_streams();
             let mut api = transport.rtc.sdp_api();
             let changed = change(&mut api);
             if let Some((offer, pending)) = api.apply() {
@@ -93,6 +96,7 @@ impl Transport {
                 negotiation.pending = Some((negotiation.last_offer_id, pending));
                 made = Some((changed, negotiation.last_offer_id, offer.to_sdp_string()));
             }
+            transport.return_streams();
             transport.mark_dirty(cx);
         });
         made
@@ -117,6 +121,7 @@ impl Transport {
         };
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
+            transport.lend_streams();
             let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable);
             result = answer.and_then(|answer| {
                 transport
@@ -125,6 +130,7 @@ impl Transport {
                     .accept_answer(pending, answer)
                     .map_err(unusable)
             });
+            transport.take_streams(sdp);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });

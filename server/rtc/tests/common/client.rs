@@ -16,6 +16,7 @@ use tradewind_rtc::{
     ParticipantInfo, PeerMode, Permission, Section, SessionDescription, SignalRequest, TrackKind,
     TrackSid, TrackSource, VideoLayer, VideoQuality,
 };
+use tradewind_srtp::tap::{self, KeySlot};
 
 use super::Network;
 
@@ -26,6 +27,12 @@ pub struct Client {
     pub auto_subscribe: bool,
     pub auto_subscribe_data_tracks: bool,
     pub address: SocketAddr,
+    /// A second network the client is in.
+    pub other_address: Option<SocketAddr>,
+    /// Of the handshake, to look into datagrams.
+    pub keys: KeySlot,
+    /// What arrived, when and at which address.
+    pub datagrams: Vec<(Instant, SocketAddr, Vec<u8>)>,
     pub rtc: Rtc,
     pub events: Vec<Event>,
     pub closed: bool,
@@ -68,7 +75,12 @@ impl Client {
     pub fn new(world: &mut super::World, identity: &str) -> Self {
         let id = world.next_id();
         let address = SocketAddr::from(([10, 0, 1, id as u8], 5_000));
-        let mut rtc = Rtc::builder().set_rtp_mode(true).build(world.now);
+        let (mut rtc, keys) = tap::tapped(|| {
+            Rtc::builder()
+                .set_rtp_mode(true)
+                .set_crypto_provider(Arc::new(tap::provider()))
+                .build(world.now)
+        });
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("valid candidate"));
         let mut client = Self {
             connection: ConnectionId(id),
@@ -77,6 +89,9 @@ impl Client {
             auto_subscribe: true,
             auto_subscribe_data_tracks: false,
             address,
+            other_address: None,
+            keys,
+            datagrams: Vec::new(),
             rtc,
             events: Vec::new(),
             closed: false,
@@ -426,12 +441,20 @@ impl Client {
             .expect("one")
     }
 
-    pub fn receive(&mut self, now: Instant, from: SocketAddr, contents: &[u8]) {
+    /// Joins a second network.
+    pub fn enter_network(&mut self, address: SocketAddr) {
+        self.other_address = Some(address);
+        self.rtc
+            .add_local_candidate(Candidate::host(address, "udp").expect("valid candidate"));
+    }
+
+    pub fn receive(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, contents: &[u8]) {
         // A client that was told to go hears no more.
         if self.closed {
             return;
         }
-        let receive = Receive::new(Protocol::Udp, from, self.address, contents)
+        self.datagrams.push((now, to, contents.to_vec()));
+        let receive = Receive::new(Protocol::Udp, from, to, contents)
             .expect("the server sends valid datagrams");
         self.rtc
             .handle_input(Input::Receive(now, receive))

@@ -169,9 +169,9 @@ impl World {
             } else if let Some(client) = self
                 .clients
                 .values_mut()
-                .find(|client| client.address == to)
+                .find(|client| client.address == to || client.other_address == Some(to))
             {
-                client.receive(self.now, from, &contents);
+                client.receive(self.now, from, to, &contents);
             }
         }
         if self
@@ -192,12 +192,11 @@ impl World {
             let mut moved = false;
             self.shard.finish_turn(self.now);
             while let Some(transmit) = self.shard.poll_transmit() {
-                self.network.send(
-                    self.now,
-                    transmit.source,
-                    transmit.destination,
-                    transmit.contents,
-                );
+                for datagram in transmit.datagrams() {
+                    let (from, to) = (transmit.source, transmit.destination);
+                    self.network.send(self.now, from, to, datagram.to_vec());
+                }
+                self.shard.recycle(transmit.contents);
             }
             while let Some(output) = self.shard.poll_output() {
                 moved = true;

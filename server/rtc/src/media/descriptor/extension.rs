@@ -34,7 +34,7 @@ impl RawDescriptor {
         &self.bytes
     }
 
-    /// The bytes as received, without a copy.
+    /// The bytes as received, shared.
     pub fn shared(&self) -> Arc<[u8]> {
         Arc::clone(&self.bytes)
     }

@@ -1,8 +1,7 @@
 //! Picture ids (VP8) and frame numbers (dependency descriptor) without seams.
 
-use str0m::rtp::Vp8Patch;
-
 use super::SourcePacket;
+use crate::media::payload::Vp8Patch;
 
 /// Pictures back to which late packets are still placed.
 const WINDOW: u64 = 64;
@@ -139,17 +138,17 @@ impl PictureRewriter {
         if same_id && self.tl0_offset == 0 && self.key_offset & 0x1f == 0 {
             return None;
         }
-        let mut patch = ids.descriptor.patch();
-        if let Some((_, out)) = picture_id {
-            patch = patch.picture_id(out);
-        }
-        if let Some(source) = ids.tl0_pic_idx {
-            patch = patch.tl0_pic_idx(source.wrapping_add(self.tl0_offset));
-        }
-        if let Some(source) = ids.key_idx {
-            patch = patch.key_idx(source.wrapping_add(self.key_offset) & 0x1f);
-        }
-        patch.build().ok()
+        let mut patch = ids.patch();
+        patch.picture_id = picture_id
+            .zip(ids.picture_id)
+            .map(|((_, out), (_, long))| (out, long));
+        patch.tl0_pic_idx = ids
+            .tl0_pic_idx
+            .map(|source| source.wrapping_add(self.tl0_offset));
+        patch.key_idx = ids
+            .key_idx
+            .map(|source| source.wrapping_add(self.key_offset) & 0x1f);
+        Some(patch)
     }
 
     /// A new value for the dependency descriptor's frame number, where it changes.

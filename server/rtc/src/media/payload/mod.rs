@@ -12,7 +12,7 @@ mod vp9;
 #[cfg(test)]
 mod tests;
 
-pub use vp8::Vp8Ids;
+pub use vp8::{Vp8Ids, Vp8Patch};
 pub use vp9::Vp9Ids;
 
 use super::codec::Codec;

@@ -148,11 +148,20 @@ proptest! {
     }
 
     #[test]
-    fn a_vp8_patch_fits_whatever_was_read(payload in proptest::collection::vec(any::<u8>(), 0..16)) {
-        if let Some(ids) = inspect(Codec::Vp8, &payload).vp8
-            && let Some((id, _)) = ids.picture_id
-        {
-            prop_assert!(ids.descriptor.patch().picture_id(id).build().is_ok());
+    fn a_vp8_patch_is_read_back_whatever_it_was_made_for(
+        mut payload in proptest::collection::vec(any::<u8>(), 0..16), id in any::<u16>(), tl0 in any::<u8>(), key in 0u8..32,
+    ) {
+        if let Some(ids) = inspect(Codec::Vp8, &payload).vp8 {
+            let mut patch = ids.patch();
+            patch.picture_id = ids.picture_id.map(|(_, long)| (id & if long { 0x7fff } else { 0x7f }, long));
+            patch.tl0_pic_idx = ids.tl0_pic_idx.map(|_| tl0);
+            patch.key_idx = ids.key_idx.map(|_| key);
+            patch.apply(&mut payload);
+            let patched = inspect(Codec::Vp8, &payload).vp8.unwrap();
+            prop_assert_eq!(patched.picture_id, patch.picture_id);
+            prop_assert_eq!(patched.tl0_pic_idx, patch.tl0_pic_idx);
+            prop_assert_eq!(patched.key_idx, patch.key_idx);
+            prop_assert_eq!(patched.temporal, ids.temporal);
         }
     }
 }

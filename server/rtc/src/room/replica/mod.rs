@@ -87,7 +87,7 @@ struct Remote {
     present: bool,
     tracks: Vec<TrackKey>,
     data_tracks: Vec<DataTrackKey>,
-    clock: CaptureClock,
+    clock: CaptureClock<TrackKey>,
     /// 0 to 1 while it speaks.
     level: Option<f32>,
     quality: Option<QualityReport>,
@@ -196,7 +196,7 @@ impl Room {
     }
 
     /// The clock that ties a publisher's tracks together.
-    pub(super) fn clock_of(&mut self, publisher: Publisher) -> Option<&mut CaptureClock> {
+    pub(super) fn clock_of(&mut self, publisher: Publisher) -> Option<&mut CaptureClock<TrackKey>> {
         match publisher {
             Publisher::Local(key) => Some(&mut self.participants.get_mut(key)?.uplink.clock),
             Publisher::Remote(key) => Some(&mut self.replicas.remotes.get_mut(key)?.clock),

@@ -126,7 +126,8 @@ impl Room {
         else {
             return false;
         };
-        let packets = cache.packets(cx.now).to_vec();
+        let now = cx.now;
+        let packets = cache.packets(now).to_vec();
         let affordable = budget as f64 * REPLAY_TIME.as_secs_f64() / 8.0;
         if packets.is_empty() || cache.bytes() as f64 > affordable {
             return false;
@@ -143,7 +144,7 @@ impl Room {
             if let Some(mut incoming) = self.describe_packet(route, &cached.packet) {
                 incoming.captured = cached.captured;
                 incoming.descriptor = cached.descriptor;
-                self.forward_to(cx, key, route, &incoming, &cached.packet);
+                self.forward_to(cx, now, key, route, &incoming, &cached.packet);
             }
         }
         let started = self

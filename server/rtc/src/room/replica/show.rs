@@ -377,7 +377,7 @@ impl Room {
             self.drop_subscription(cx, *subscription);
         }
         if let Some(remote) = self.replicas.remotes.get_mut(key) {
-            remote.clock.forget(ended.info.sid.as_str());
+            remote.clock.forget(track);
             cx.flows.remove(&(remote.peer, ended.flow));
         }
     }

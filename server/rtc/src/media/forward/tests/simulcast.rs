@@ -89,34 +89,9 @@ struct Seen {
 
 fn seen(packet: &Packet, out: Outgoing) -> Seen {
     let ids = inspect(Codec::Vp8, &packet.payload).vp8.unwrap();
-    // The patch hides its bytes, but shows them in its debug form: offsets and bytes of the fields it writes.
     let mut payload = packet.payload.clone();
     if let Some(patch) = out.vp8 {
-        let text = format!("{patch:?}");
-        let lists: Vec<Vec<u8>> = text
-            .split('[')
-            .skip(1)
-            .map(|list| {
-                list.split(']')
-                    .next()
-                    .unwrap()
-                    .split(", ")
-                    .map(|item| item.parse().unwrap())
-                    .collect()
-            })
-            .collect();
-        let length: usize = text
-            .split("len: ")
-            .nth(1)
-            .unwrap()
-            .split(',')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
-        for at in 0..length {
-            payload[usize::from(lists[0][at])] = lists[1][at];
-        }
+        patch.apply(&mut payload);
     }
     let new = inspect(Codec::Vp8, &payload).vp8.unwrap();
     assert_eq!(

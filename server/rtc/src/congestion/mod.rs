@@ -351,6 +351,9 @@ impl Congestion {
     fn conclude_probes(&mut self, now: Micros) {
         while let Some((target, outcome)) = self.prober.poll_outcome(now) {
             if let Outcome::Carried(bitrate) = outcome {
+                if bitrate > self.estimate() {
+                    self.loss.proven();
+                }
                 self.rate.proven(now, bitrate);
             }
             self.prober
@@ -364,7 +367,7 @@ impl Congestion {
             demand: self.demand,
             heard: self.last_heard.is_some() && !self.is_silent,
             live: self.last_media.is_some_and(|last| now - last < LIVE),
-            clear: self.trendline.usage() != Usage::Over && self.loss.bound().is_none(),
+            clear: self.trendline.usage() != Usage::Over && !self.loss.is_lowered(),
         }
     }
 

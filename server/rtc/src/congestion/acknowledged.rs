@@ -66,3 +66,40 @@ impl Acknowledged {
         self.variance = sample_variance * variance / (sample_variance + variance);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames of five packets every 33 ms.
+    fn frames(acknowledged: &mut Acknowledged, from: i64, to: i64, bytes: u16) {
+        for frame in from / 33..to / 33 {
+            for packet in 0..5 {
+                acknowledged.add(Micros(frame * 33_000 + packet * 500), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn frames_make_an_even_bitrate_and_a_change_is_followed_within_seconds() {
+        let mut acknowledged = Acknowledged::default();
+        frames(&mut acknowledged, 0, 400, 1_000);
+        assert_eq!(acknowledged.bitrate(), None, "too early to say");
+        frames(&mut acknowledged, 400, 5_000, 1_000);
+        let full = acknowledged.bitrate().unwrap();
+        assert!((1_100_000..1_330_000).contains(&full), "{full}");
+        frames(&mut acknowledged, 5_000, 7_000, 300);
+        let less = acknowledged.bitrate().unwrap();
+        assert!((300_000..480_000).contains(&less), "{less}");
+    }
+
+    #[test]
+    fn a_pause_is_not_averaged_in() {
+        let mut acknowledged = Acknowledged::default();
+        frames(&mut acknowledged, 0, 5_000, 1_000);
+        let before = acknowledged.bitrate().unwrap();
+        frames(&mut acknowledged, 65_000, 70_000, 1_000);
+        let after = acknowledged.bitrate().unwrap();
+        assert!(after.abs_diff(before) < before / 5, "{before} {after}");
+    }
+}

@@ -75,6 +75,19 @@ impl LossBound {
         self.bound.map(|bound| bound as u64)
     }
 
+    /// Loss made the bitrate fall, and does not merely keep it from growing.
+    pub(super) fn is_lowered(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// A probe got through: what merely kept the bitrate from growing is lifted.
+    pub(super) fn proven(&mut self) {
+        if !self.is_lowered() {
+            self.bound = None;
+            self.bad_in_a_row = 0;
+        }
+    }
+
     /// A packet arrived; `late` if it had been missing.
     pub(super) fn arrived(&mut self, bytes: u16, late: bool) {
         self.arrived += 1;

@@ -54,6 +54,8 @@ const ASSUMED_ROUND_TRIP: Micros = Micros::from_millis(100);
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 /// Without feedback for this long and two round trips the estimate is halved.
 const SILENCE: Micros = Micros::from_millis(500);
+/// That few packets may all have been lost, or wait for the receiver's next report.
+const FEW_PACKETS: u32 = 10;
 /// Delays before and after a pause this long have nothing to do with each other.
 const STALE: Micros = Micros::from_millis(2_000);
 /// A transport that sent nothing for this long is not probed.
@@ -86,8 +88,9 @@ pub struct Congestion {
     /// The reference time of the last feedback, unwrapped.
     reference: Option<i64>,
     last_heard: Option<Micros>,
-    /// The first packet sent since.
+    /// The first packet sent since, and how many.
     unheard_since: Option<Micros>,
+    unheard: u32,
     is_silent: bool,
     last_media: Option<Micros>,
     /// Packets of the feedback being read: arrival, packet, whether it came late.
@@ -117,6 +120,7 @@ impl Congestion {
             reference: None,
             last_heard: None,
             unheard_since: None,
+            unheard: 0,
             is_silent: false,
             last_media: None,
             report: Vec::new(),
@@ -134,6 +138,7 @@ impl Congestion {
             self.last_media = Some(now);
         }
         self.unheard_since.get_or_insert(now);
+        self.unheard = self.unheard.saturating_add(1);
         self.pacer.sent(now, bytes);
         self.sent.add(now, bytes);
         self.history.push(Sent {
@@ -268,7 +273,7 @@ impl Congestion {
             self.rate.halve(now);
             self.is_silent = true;
             // The next packet sent starts the clock again; an idle transport is left alone.
-            self.unheard_since = None;
+            (self.unheard_since, self.unheard) = (None, 0);
             self.prober.fell(now, before, self.estimate());
         }
         self.conclude_probes(now);
@@ -286,7 +291,7 @@ impl Congestion {
             self.prober.heard_again(now);
         }
         self.last_heard = Some(now);
-        self.unheard_since = None;
+        (self.unheard_since, self.unheard) = (None, 0);
     }
 
     /// Takes in what a message says of each packet.
@@ -346,6 +351,9 @@ impl Congestion {
     fn conclude_probes(&mut self, now: Micros) {
         while let Some((target, outcome)) = self.prober.poll_outcome(now) {
             if let Outcome::Carried(bitrate) = outcome {
+                if bitrate > self.estimate() {
+                    self.loss.proven();
+                }
                 self.rate.proven(now, bitrate);
             }
             self.prober
@@ -359,7 +367,7 @@ impl Congestion {
             demand: self.demand,
             heard: self.last_heard.is_some() && !self.is_silent,
             live: self.last_media.is_some_and(|last| now - last < LIVE),
-            clear: self.trendline.usage() != Usage::Over && self.loss.bound().is_none(),
+            clear: self.trendline.usage() != Usage::Over && !self.loss.is_lowered(),
         }
     }
 
@@ -372,6 +380,7 @@ impl Congestion {
         self.last_heard?;
         let trips = self.reaction_time();
         self.unheard_since
+            .filter(|_| self.unheard > FEW_PACKETS)
             .map(|since| since + SILENCE + trips + trips)
     }
 

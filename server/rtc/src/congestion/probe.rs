@@ -36,7 +36,7 @@ pub(super) struct Situation {
     pub(super) heard: bool,
     /// Media flows.
     pub(super) live: bool,
-    /// No queue builds up, and no loss bounds the bitrate.
+    /// No queue builds up, and loss did not make the bitrate fall.
     pub(super) clear: bool,
 }
 

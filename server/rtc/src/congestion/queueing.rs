@@ -39,3 +39,41 @@ impl Queueing {
         self.least.into_iter().chain(self.least_before).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: i64) -> Micros {
+        Micros::from_millis(ms)
+    }
+
+    #[test]
+    fn a_queue_is_what_comes_on_top_of_the_free_way() {
+        let mut queueing = Queueing::default();
+        // The receiver's clock is a day behind.
+        let free = ms(40 - 86_400_000);
+        for (at, wait) in [(0, 5), (50, 0), (100, 30), (150, 120)] {
+            queueing.add(ms(at), free + ms(wait));
+        }
+        assert_eq!(queueing.current(), ms(120));
+    }
+
+    #[test]
+    fn a_longer_way_is_got_used_to_within_a_minute() {
+        let mut queueing = Queueing::default();
+        queueing.add(ms(0), ms(40));
+        for at in (0..62_000).step_by(50) {
+            queueing.add(ms(at), ms(90));
+        }
+        assert_eq!(queueing.current(), Micros::ZERO);
+    }
+
+    #[test]
+    fn a_clock_set_forward_is_no_queue() {
+        let mut queueing = Queueing::default();
+        queueing.add(ms(0), ms(40));
+        queueing.add(ms(50), ms(60_000));
+        assert_eq!(queueing.current(), Micros::ZERO);
+    }
+}

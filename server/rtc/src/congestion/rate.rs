@@ -209,3 +209,98 @@ impl LinkCapacity {
         (self.deviation * estimate / 1e3).sqrt() * 1e3
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signals(usage: Usage, acknowledged: u64) -> Signals {
+        Signals {
+            usage,
+            acknowledged: Some(acknowledged),
+            round_trip: Micros::from_millis(50),
+            limited: false,
+            queueing: Micros::ZERO,
+        }
+    }
+
+    fn at(step: i64) -> Micros {
+        Micros::from_millis(step * 50)
+    }
+
+    #[test]
+    fn unhindered_it_grows_by_eight_percent_a_second() {
+        let mut rate = RateControl::new(Micros::ZERO, 1_000_000);
+        for step in 1..=200 {
+            rate.update(at(step), signals(Usage::Normal, rate.estimate()));
+        }
+        let grown = rate.estimate() as f64 / 1e6;
+        assert!((grown - 1.08f64.powi(10)).abs() < 0.02, "{grown}");
+    }
+
+    #[test]
+    fn it_grows_no_further_than_half_above_what_arrives() {
+        let mut rate = RateControl::new(Micros::ZERO, 1_000_000);
+        for step in 1..=2_000 {
+            rate.update(at(step), signals(Usage::Normal, 800_000));
+        }
+        assert_eq!(rate.estimate(), 1_210_000);
+    }
+
+    #[test]
+    fn a_queue_sends_it_below_what_arrives_and_then_it_creeps() {
+        let mut rate = RateControl::new(Micros::ZERO, 2_000_000);
+        rate.update(at(10), signals(Usage::Over, 1_000_000));
+        assert_eq!(rate.estimate(), 850_000);
+        rate.update(at(11), signals(Usage::Under, 1_000_000));
+        for step in 12..=32 {
+            rate.update(at(step), signals(Usage::Normal, 950_000));
+        }
+        assert!(
+            (860_000..900_000).contains(&rate.estimate()),
+            "{}",
+            rate.estimate()
+        );
+    }
+
+    #[test]
+    fn a_long_queue_is_drained_and_then_the_estimate_is_back() {
+        let mut rate = RateControl::new(Micros::ZERO, 2_000_000);
+        let full = Signals {
+            queueing: Micros::from_millis(700),
+            ..signals(Usage::Over, 1_000_000)
+        };
+        rate.update(at(10), full);
+        assert_eq!(rate.estimate(), 550_000);
+        rate.update(at(20), signals(Usage::Under, 1_000_000));
+        assert_eq!(rate.estimate(), 850_000);
+    }
+
+    #[test]
+    fn a_sender_of_little_falls_by_a_step_unless_the_queue_is_proven() {
+        let mut rate = RateControl::new(Micros::ZERO, 2_000_000);
+        let limited = Signals {
+            limited: true,
+            ..signals(Usage::Over, 400_000)
+        };
+        rate.update(at(10), limited);
+        assert_eq!(rate.estimate(), 1_700_000);
+        rate.update(
+            at(20),
+            Signals {
+                queueing: Micros::from_millis(60),
+                ..limited
+            },
+        );
+        assert_eq!(rate.estimate(), 340_000);
+    }
+
+    #[test]
+    fn a_probe_raises_and_never_lowers() {
+        let mut rate = RateControl::new(Micros::ZERO, 1_000_000);
+        rate.proven(at(1), 200_000);
+        assert_eq!(rate.estimate(), 1_000_000);
+        rate.proven(at(2), 2_500_000);
+        assert_eq!(rate.estimate(), 2_500_000);
+    }
+}

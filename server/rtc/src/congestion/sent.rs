@@ -31,3 +31,20 @@ impl SentRate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_follows_within_half_a_second_and_forgets_what_stopped() {
+        let mut sent = SentRate::default();
+        for step in 0..200 {
+            sent.add(Micros::from_millis(step * 10), 1_250);
+        }
+        let now = Micros::from_millis(2_000);
+        let bitrate = sent.bitrate(now);
+        assert!((950_000..=1_050_000).contains(&bitrate), "{bitrate}");
+        assert!(sent.bitrate(now + Micros::from_millis(10_000)) < 70_000);
+    }
+}

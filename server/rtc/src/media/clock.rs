@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 const MAX_LAYERS: usize = 3;
-/// Reports further apart from what the clock so far predicts mean that the sender's clock was set anew.
+/// Reports further apart from what the clock so far predicts mean that the sender's clock was set anew, if a second one agrees.
 const MAX_JUMP: Duration = Duration::from_secs(2);
 /// Media is not older than this when it arrives; a report that says otherwise is not believed.
 const MAX_AGE: Duration = Duration::from_secs(3);
@@ -64,6 +64,8 @@ fn ticks_between(from: SystemTime, to: SystemTime, rate: u32) -> u32 {
 pub struct CaptureClock<K> {
     tracks: BTreeMap<K, Report>,
     anchor: Option<Anchor>,
+    /// By the last report, if that was far from what was predicted.
+    doubtful: Option<Anchor>,
 }
 
 /// Ties the publisher's wall clock to ours by the report that travelled fastest.
@@ -74,6 +76,19 @@ struct Anchor {
 }
 
 impl Anchor {
+    /// The anchor after a report that may have travelled faster or slower; `None` if it is of another clock.
+    fn follow(self, heard: Self) -> Option<Self> {
+        let predicted = self.local(heard.ntp)?;
+        if heard.local <= predicted {
+            // Arrived sooner after its making than any before, or as soon: the better measure.
+            return (predicted - heard.local <= MAX_JUMP).then_some(heard);
+        }
+        (heard.local - predicted <= MAX_JUMP).then(|| Self {
+            ntp: heard.ntp,
+            local: (predicted + DRIFT).min(heard.local),
+        })
+    }
+
     /// The moment on our clock; `None` if it is beyond what the clock can hold.
     fn local(&self, ntp: SystemTime) -> Option<Instant> {
         match ntp.duration_since(self.ntp) {
@@ -88,28 +103,33 @@ impl<K> Default for CaptureClock<K> {
         Self {
             tracks: BTreeMap::new(),
             anchor: None,
+            doubtful: None,
         }
     }
 }
 
 impl<K: Copy + Ord> CaptureClock<K> {
     /// Takes a sender report of a track that arrived at `now`.
-    pub fn sender_report(&mut self, track: K, ntp: SystemTime, rtp: u32, _rate: u32, now: Instant) {
-        self.tracks.insert(track, Report { ntp, rtp });
-        let predicted = self.anchor.and_then(|anchor| anchor.local(ntp));
-        self.anchor = match (self.anchor, predicted) {
-            // Arrived sooner after its making than any before, or as soon: the better measure.
-            (_, Some(predicted)) if now <= predicted && predicted - now <= MAX_JUMP => {
-                Some(Anchor { ntp, local: now })
+    pub fn sender_report(
+        &mut self,
+        track: K,
+        ntp: SystemTime,
+        rtp: u32,
+        _rate: u32,
+        now: Instant,
+    ) {
+        let heard = Anchor { ntp, local: now };
+        let doubtful = self.doubtful.take();
+        self.anchor = match self.anchor.map(|anchor| anchor.follow(heard)) {
+            Some(Some(followed)) => Some(followed),
+            // One report may be broken; two that agree are a clock set anew.
+            Some(None) if doubtful.is_none_or(|doubtful| doubtful.follow(heard).is_none()) => {
+                self.doubtful = Some(heard);
+                return;
             }
-            (Some(_), Some(predicted)) if now > predicted && now - predicted <= MAX_JUMP => {
-                Some(Anchor {
-                    ntp,
-                    local: (predicted + DRIFT).min(now),
-                })
-            }
-            _ => Some(Anchor { ntp, local: now }),
+            _ => Some(heard),
         };
+        self.tracks.insert(track, Report { ntp, rtp });
     }
 
     /// When the media with this timestamp was captured; `now` until the track reported.
@@ -181,6 +201,27 @@ mod tests {
         let apart = audio.max(video) - audio.min(video);
         assert!(apart <= ms(1), "{apart:?}");
         assert!(at - audio >= ms(55) && at - audio <= ms(62));
+    }
+
+    #[test]
+    fn one_broken_report_changes_nothing_and_two_that_agree_are_a_clock_set_anew() {
+        let (now, ms) = (start(), Duration::from_millis);
+        let mut clock = CaptureClock::default();
+        clock.sender_report("audio", ntp(100_000), 0, 48_000, now + ms(40));
+        clock.sender_report("audio", ntp(0), 48_000, 48_000, now + ms(1_040));
+        let at = now + ms(2_040);
+        assert_eq!(
+            at - clock.capture_time("audio", 96_000 - 4_800, 48_000, at),
+            ms(100)
+        );
+        // From here on the publisher's clock is 90 s behind what it was.
+        clock.sender_report("audio", ntp(13_000), 144_000, 48_000, now + ms(3_040));
+        clock.sender_report("audio", ntp(14_000), 192_000, 48_000, now + ms(4_040));
+        let at = now + ms(5_040);
+        assert_eq!(
+            at - clock.capture_time("audio", 240_000 - 4_800, 48_000, at),
+            ms(100)
+        );
     }
 
     #[test]

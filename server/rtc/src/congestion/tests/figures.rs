@@ -92,6 +92,7 @@ fn all_scenarios_in_a_table() {
         worst(SEEDS.map(stress::farther)),
         worst(SEEDS.map(stress::reordering)),
         worst(SEEDS.map(stress::jitter)),
+        worst(SEEDS.map(stress::key_frames)),
         worst(SEEDS.map(|seed| stress::silence(seed).1)),
     ];
     println!(

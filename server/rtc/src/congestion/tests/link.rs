@@ -69,6 +69,8 @@ pub(super) struct Packet {
     pub(super) bytes: usize,
     pub(super) sent: u64,
     pub(super) padding: bool,
+    /// Which of the senders that share the link it is from.
+    pub(super) flow: u8,
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::figures::{Figures, SEEDS, worst};
 use super::link::Path;
-use super::world::World;
+use super::world::{World, mean};
 
 const M: u64 = 1_000_000;
 
@@ -196,4 +196,28 @@ fn a_jittery_path_does_not_take_from_a_sender_what_it_needs() {
     let figures = worst(SEEDS.map(limited_sender_with_jitter));
     assert!(figures.least_estimate >= 1.0, "{figures:?}");
     assert!(figures.variation <= 0.25, "{figures:?}");
+}
+
+/// Two transports behind one link of 4 Mbit/s; the second comes when the first has it all.
+#[test]
+fn a_latecomer_gets_its_share_of_a_common_link() {
+    for seed in SEEDS {
+        let world = |flow| {
+            let mut world =
+                World::new(Path::of(4 * M), 300_000, 6 * M, seed + 10 * u64::from(flow));
+            world.flow = flow;
+            world
+        };
+        let mut worlds = [world(0), world(1)];
+        worlds[0].run(20);
+        worlds[1].now = worlds[0].now;
+        World::run_together(&mut worlds, 100);
+        let shares = [0, 1].map(|flow: usize| {
+            let steady = worlds[flow].between(60.0, 120.0);
+            mean(&steady, |sample| sample.media) / (4 * M) as f64
+        });
+        assert!(shares[0] + shares[1] >= 0.75, "{shares:?}");
+        assert!(shares[0].min(shares[1]) >= 0.2, "{shares:?}");
+        assert!(worlds[0].queueing_p95(60.0, 120.0) <= 150.0);
+    }
 }

@@ -164,3 +164,35 @@ fn silence_makes_careful_and_is_soon_forgotten() {
     assert!(figures.to_80_percent <= 5.0, "{figures:?}");
     assert!(figures.share >= 0.75, "{figures:?}");
 }
+
+/// Key frames every 3 s, as many receivers joining and leaving ask for.
+pub(super) fn key_frames(seed: u64) -> Figures {
+    let mut world = World::new(Path::of(3 * M), 300_000, 5 * M, seed);
+    world.key_frames = Some(3_000_000);
+    world.run(90);
+    Figures::of("key frame every 3 s", &world, 3 * M, 0.0, 20.0, 90.0)
+}
+
+#[test]
+fn key_frames_are_paced_and_not_taken_for_congestion() {
+    let figures = worst(SEEDS.map(key_frames));
+    assert!(figures.share >= 0.75, "{figures:?}");
+    assert!(figures.least_estimate >= 0.6, "{figures:?}");
+}
+
+/// The reference time of feedback wraps after ten seconds, and the receiver's clock is set back an hour after twenty.
+#[test]
+fn the_receivers_clock_may_wrap_and_be_set_anew() {
+    let mut world = World::new(Path::of(3 * M), 300_000, 5 * M, 1);
+    world.clock_ahead = (1 << 24) * 64_000 - 10_000_000;
+    world.run(20);
+    let at_wrap = world.between(8.0, 14.0);
+    assert!(
+        at_wrap.iter().all(|sample| sample.estimate > 2 * M),
+        "{at_wrap:?}"
+    );
+    world.clock_ahead -= 3_600_000_000;
+    world.run(20);
+    let after = Figures::of("clock set anew", &world, 3 * M, 20.0, 25.0, 40.0);
+    assert!(after.share >= 0.75, "{after:?}");
+}

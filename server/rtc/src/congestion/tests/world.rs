@@ -34,6 +34,11 @@ pub(super) struct World {
     pub(super) demand: u64,
     /// Share of the estimate the encoder uses, up to the demand; `None` = the demand whatever the estimate.
     pub(super) follows: Option<f64>,
+    pub(super) flow: u8,
+    /// Microseconds that the receiver's clock is ahead.
+    pub(super) clock_ahead: u64,
+    /// Every so many microseconds a frame is a key frame, six times as large as others.
+    pub(super) key_frames: Option<u64>,
     /// What comes back is lost.
     pub(super) deaf: bool,
     waiting: VecDeque<usize>,
@@ -60,6 +65,9 @@ impl World {
             now: 0,
             demand,
             follows: Some(1.0),
+            flow: 0,
+            clock_ahead: 0,
+            key_frames: None,
             deaf: false,
             waiting: VecDeque::new(),
             frame_at: 0,
@@ -88,16 +96,36 @@ impl World {
         self
     }
 
+    /// Two senders over the link of the first.
+    pub(super) fn run_together(worlds: &mut [Self; 2], seconds: u64) {
+        let mut link = std::mem::replace(&mut worlds[0].link, Link::new(Path::of(1), 0));
+        for _ in 0..seconds * 1_000_000 / STEP {
+            let arrived = link.step(worlds[0].now + STEP);
+            for world in &mut *worlds {
+                world.step_over(&mut link, &arrived);
+            }
+        }
+        worlds[0].link = link;
+    }
+
     fn step(&mut self) {
+        let mut link = std::mem::replace(&mut self.link, Link::new(Path::of(1), 0));
+        let arrived = link.step(self.now + STEP);
+        self.step_over(&mut link, &arrived);
+        self.link = link;
+    }
+
+    fn step_over(&mut self, link: &mut Link, arrived: &[(u64, Packet)]) {
         self.now += STEP;
         let now = self.instant();
-        for (at, packet) in self.link.step(self.now) {
-            self.peer.arrived(at, packet.sequence);
+        let own = |(_, packet): &&(u64, Packet)| packet.flow == self.flow;
+        for (at, packet) in arrived.iter().filter(own) {
+            self.peer.arrived(*at + self.clock_ahead, packet.sequence);
             self.delivered += packet.bytes;
             self.media += if packet.padding { 0 } else { packet.bytes };
         }
         // The way back loses as much as the way there.
-        let back = match self.link.path.loss {
+        let back = match link.path.loss {
             Loss::Random(share) => share,
             _ => 0.0,
         };
@@ -106,7 +134,7 @@ impl World {
             && self.random.unit() >= back
         {
             self.feedback
-                .push_back((self.now + self.link.path.delay, report));
+                .push_back((self.now + link.path.delay, report));
         }
         while self.feedback.front().is_some_and(|(at, _)| *at <= self.now) {
             let (_, report) = self.feedback.pop_front().unwrap();
@@ -116,7 +144,7 @@ impl World {
             self.congestion.handle_timeout(now);
         }
         self.encode();
-        self.send(now);
+        self.send(link, now);
         if self.now.is_multiple_of(100_000) {
             self.sample();
         }
@@ -140,6 +168,12 @@ impl World {
         let vary = 0.8 + 0.4 * self.random.unit();
         let video = bitrate.saturating_sub(((SOUND_BYTES + OVERHEAD) * 8 * 50) as u64);
         let mut frame = (video as f64 * FRAME as f64 / 8e6 * vary) as usize;
+        if self
+            .key_frames
+            .is_some_and(|every| self.now % every < FRAME)
+        {
+            frame *= 6;
+        }
         while frame > 0 {
             let bytes = frame.min(FULL_PACKET + OVERHEAD);
             self.waiting
@@ -148,34 +182,35 @@ impl World {
         }
     }
 
-    fn send(&mut self, now: Instant) {
+    fn send(&mut self, link: &mut Link, now: Instant) {
         if self.now >= self.sound_at {
             self.sound_at += SOUND;
-            self.emit(now, SOUND_BYTES, false);
+            self.emit(link, now, SOUND_BYTES, false);
         }
         while !self.waiting.is_empty() && self.congestion.admits(now) {
             let bytes = self.waiting.pop_front().unwrap();
-            self.emit(now, bytes, false);
+            self.emit(link, now, bytes, false);
         }
         while let Some(bytes) = self.congestion.poll_probe(now) {
             let mut left = bytes;
             while left > 0 {
                 let padding = left.min(255);
-                self.emit(now, padding + 36, true);
+                self.emit(link, now, padding + 36, true);
                 left -= padding;
             }
         }
     }
 
-    fn emit(&mut self, now: Instant, bytes: usize, padding: bool) {
+    fn emit(&mut self, link: &mut Link, now: Instant, bytes: usize, padding: bool) {
         let sequence = self.congestion.packet_sent(now, bytes);
         let bytes = bytes + OVERHEAD;
         self.padding_sent += if padding { bytes } else { 0 };
-        self.link.send(Packet {
+        link.send(Packet {
             sequence,
             bytes,
             sent: self.now,
             padding,
+            flow: self.flow,
         });
     }
 

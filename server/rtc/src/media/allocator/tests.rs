@@ -225,6 +225,10 @@ proptest! {
         // One way down is allowed; up again needs more than the wobble gives.
         prop_assert!(changes <= 4, "{changes} changes");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Up to a fifth up and down at random twenty times a second, for a minute.
     #[test]

@@ -1,3 +1,38 @@
-//! The load test.
+//! The load test: bots that speak the public signalling protocol, exact accounts of what they get, and benchmarks.
 
-fn main() {}
+mod bot;
+mod clock;
+mod engine;
+mod ledger;
+mod payload;
+mod plan;
+mod process;
+mod run;
+mod session;
+mod signal;
+mod stamp;
+mod tally;
+mod wire;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "tradewind-loadtest", version, about)]
+struct Args {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Put a load on a server and say what came of it.
+    Run(run::RunArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match Args::parse().command {
+        Task::Run(args) => runtime.block_on(run::run(args)),
+    }
+}

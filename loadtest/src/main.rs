@@ -7,6 +7,7 @@ mod ledger;
 mod payload;
 mod plan;
 mod process;
+mod report;
 mod run;
 mod session;
 mod signal;

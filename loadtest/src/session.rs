@@ -63,8 +63,6 @@ pub(crate) struct Measured {
     pub(crate) generator_cpu_ns: u64,
     pub(crate) before: Option<Reading>,
     pub(crate) after: Option<Reading>,
-    /// Resident memory of the server at each second, KiB.
-    pub(crate) rss_kib: Vec<u64>,
 }
 
 /// The end of a session.
@@ -205,16 +203,12 @@ impl Session {
         let own_before = process::read(std::process::id())?;
         self.engine.send(Command::BeginWindow)?;
         let began = Instant::now();
-        let mut rss_kib = Vec::new();
         loop {
             let left = time.saturating_sub(began.elapsed());
             if left.is_zero() {
                 break;
             }
             sleep(left.min(Duration::from_secs(1))).await;
-            if let Some(reading) = read(self.target.pid)? {
-                rss_kib.push(reading.rss_kib);
-            }
             each_second(self, began.elapsed()).await?;
         }
         let window = self.engine.ask(Command::EndWindow).await?;
@@ -228,7 +222,6 @@ impl Session {
             generator_cpu_ns: process::cpu_between(&own_before, &own_after),
             before,
             after,
-            rss_kib,
         })
     }
 

@@ -34,6 +34,7 @@ impl Bot {
         };
         stamp.write(&mut payload);
         let packet = proto::DataPacket {
+            #[expect(deprecated, reason = "older clients still read it, and newer ones still write it")]
             kind: kind as i32,
             sequence: if messages.reliable { self.messages_sent + 1 } else { 0 },
             value: Some(Value::User(proto::UserPacket { payload, ..Default::default() })),

@@ -33,6 +33,8 @@ enum Task {
     BenchForward(bench::ForwardArgs),
     /// Start our server and measure how its cost grows with calls, subscribers, tracks, sizes and bad links.
     BenchCurves(bench::CurvesArgs),
+    /// Start our server, and draw a flame graph of it under load.
+    Profile(bench::ProfileArgs),
     /// Start our server and let participants come and go for long.
     Soak(bench::SoakArgs),
     /// Seal and send as fast as the machine allows (started by bench-forward).
@@ -47,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Task::Run(args) => runtime.block_on(run::run(*args)),
         Task::BenchForward(args) => runtime.block_on(bench::forward(args)),
         Task::BenchCurves(args) => runtime.block_on(bench::curves(args)),
+        Task::Profile(args) => runtime.block_on(bench::profile(args)),
         Task::Soak(args) => runtime.block_on(bench::soak(args)),
         Task::Floor(args) => bench::floor(&args),
     }

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::MachineArgs;
 use super::floor::{self, Sink};
-use super::rig::{self, Outcome, Rate, Rig, video};
+use super::rig::{self, Rate, Rig, video};
 use super::server::stay_on_core;
-use crate::plan::Shape;
+use crate::plan::{Load, Shape};
 use crate::report::{Report, page, table};
 use crate::run::Progress;
 
@@ -100,11 +100,16 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     let busy = rig::measure(machine, "One to 50 at 70 % of a core", &busy_load, Rate::Share(LATENCY_SHARE), 2 * phase, None).await?;
 
     progress.say("one to 500");
-    let fanout500 = one(machine, "One to 500", Shape::Fanout, 1, 501, Rate::Nominal, phase).await?;
+    let fanout500_load = video(Shape::Fanout, 1, 501);
+    let fanout500 = rig::measure(machine, "One to 500", &fanout500_load, Rate::Nominal, phase, None).await?;
+    // Everybody receives 24 streams: three packets a frame, 860 kbit/s each, the same in the calls beside it.
     progress.say("a meeting of 25");
-    let meeting = one(machine, "A meeting of 25", Shape::Meeting, 1, 25, Rate::Nominal, phase).await?;
+    let meeting_load = Load { packets_per_frame: 3, ..video(Shape::Meeting, 1, 25) };
+    let meeting = rig::measure(machine, "A meeting of 25", &meeting_load, Rate::Nominal, phase, None).await?;
     progress.say("calls of two");
-    let calls = one(machine, "60 calls of two", Shape::Calls, 60, 2, Rate::Fixed(meeting.rate), phase).await?;
+    let calls_load = Load { packets_per_frame: 3, ..video(Shape::Calls, 60, 2) };
+    let rate = Rate::Fixed(meeting.rate);
+    let calls = rig::measure(machine, "60 calls of two", &calls_load, rate, phase, None).await?;
     progress.end();
 
     let (limit, naive) = (median(&mut floors), median(&mut naives));
@@ -143,18 +148,6 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
-}
-
-async fn one(
-    machine: &MachineArgs,
-    title: &str,
-    shape: Shape,
-    rooms: u32,
-    participants: u32,
-    rate: Rate,
-    time: Duration,
-) -> anyhow::Result<Outcome> {
-    rig::measure(machine, title, &video(shape, rooms, participants), rate, time, None).await
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -1,9 +1,11 @@
 //! Benchmarks that start the server themselves: cost per packet beside a floor, cost curves, a soak.
 
 mod curves;
+mod flame;
 mod floor;
 mod forward;
 mod naive;
+mod profile;
 mod rig;
 mod server;
 mod soak;
@@ -15,6 +17,7 @@ use clap::Args;
 pub(crate) use curves::{CurvesArgs, run as curves};
 pub(crate) use floor::{FloorArgs, run as floor};
 pub(crate) use forward::{ForwardArgs, run as forward};
+pub(crate) use profile::{ProfileArgs, run as profile};
 pub(crate) use soak::{SoakArgs, run as soak};
 
 /// What every benchmark needs to know of the machine.

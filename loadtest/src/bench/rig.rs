@@ -11,9 +11,9 @@ use crate::process;
 use crate::report::Report;
 use crate::session::{BadLinks, Measured, Session};
 
-const SETTLE: Duration = Duration::from_secs(90);
+const SETTLE: Duration = Duration::from_secs(30);
 /// While bots join and while something else is measured, frames leave at this multiple of the load's rate.
-const QUIET: f64 = 0.05;
+const QUIET: f64 = 0.1;
 const JOINS_PER_S: f64 = 100.0;
 /// Bandwidth estimates grow in this time.
 const WARM_UP: Duration = Duration::from_secs(4);

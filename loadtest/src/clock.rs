@@ -7,7 +7,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the Unix epoch.
 pub(crate) fn unix_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_nanos() as u64)
 }
 
 /// Compares the wall clock with the monotonic one.
@@ -18,7 +20,10 @@ pub(crate) struct Drift {
 
 impl Drift {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), started_ns: unix_ns() }
+        Self {
+            started: Instant::now(),
+            started_ns: unix_ns(),
+        }
     }
 
     /// Nanoseconds by which the wall clock was moved since the start.

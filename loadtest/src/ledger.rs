@@ -51,7 +51,11 @@ impl Account {
             self.next = stamp.sequence;
         }
         if stamp.sequence < self.next {
-            return if self.fill(stamp) { Verdict::New } else { Verdict::Duplicate };
+            return if self.fill(stamp) {
+                Verdict::New
+            } else {
+                Verdict::Duplicate
+            };
         }
         for missing in self.next..stamp.sequence {
             if self.gaps.len() < MAX_GAPS {
@@ -85,7 +89,14 @@ mod tests {
     use super::*;
 
     fn stamp(layer: u8, sequence: u32, flags: u8) -> Stamp {
-        Stamp { run: 0, source: 0, layer, flags, sequence, sent_ns: 0 }
+        Stamp {
+            run: 0,
+            source: 0,
+            layer,
+            flags,
+            sequence,
+            sent_ns: 0,
+        }
     }
 
     #[test]
@@ -117,7 +128,13 @@ mod tests {
         assert_eq!(account.enter(&stamp(1, 70, 0)), Verdict::BadSwitch);
         assert_eq!(account.enter(&stamp(1, 71, KEY_FRAME_START)), Verdict::New);
         assert_eq!(account.enter(&stamp(1, 72, 0)), Verdict::New);
-        assert_eq!((account.switches, account.missing(|layer| [500, 73][usize::from(layer)])), (1, 0));
+        assert_eq!(
+            (
+                account.switches,
+                account.missing(|layer| [500, 73][usize::from(layer)])
+            ),
+            (1, 0)
+        );
     }
 
     #[test]

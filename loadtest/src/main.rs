@@ -43,8 +43,13 @@ enum Task {
 }
 
 fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     match Args::parse().command {
         Task::Run(args) => runtime.block_on(run::run(*args)),
         Task::BenchForward(args) => runtime.block_on(bench::forward(args)),

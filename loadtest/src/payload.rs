@@ -11,7 +11,8 @@ const FRAME_HEADER_BYTES: usize = 10;
 const OPUS_TOC: u8 = 0xF8;
 
 /// Smallest video payload that holds a stamp, in bytes.
-pub(crate) const MIN_VIDEO_BYTES: usize = DESCRIPTOR_BYTES + FRAME_HEADER_BYTES + STAMP_BYTES + TAIL_BYTES;
+pub(crate) const MIN_VIDEO_BYTES: usize =
+    DESCRIPTOR_BYTES + FRAME_HEADER_BYTES + STAMP_BYTES + TAIL_BYTES;
 /// Smallest audio payload that holds a stamp, in bytes.
 pub(crate) const MIN_AUDIO_BYTES: usize = 1 + STAMP_BYTES + TAIL_BYTES;
 
@@ -32,7 +33,14 @@ pub(crate) struct Picture {
 pub(crate) fn write_video(payload: &mut [u8], picture: &Picture, stamp: &Stamp) {
     let start = if picture.first { 0x10 } else { 0 };
     let [high, low] = picture.id.to_be_bytes();
-    payload[..DESCRIPTOR_BYTES].copy_from_slice(&[0x80 | start, 0xE0, 0x80 | high, low, picture.tl0, 0x20]);
+    payload[..DESCRIPTOR_BYTES].copy_from_slice(&[
+        0x80 | start,
+        0xE0,
+        0x80 | high,
+        low,
+        picture.tl0,
+        0x20,
+    ]);
     let header = &mut payload[DESCRIPTOR_BYTES..DESCRIPTOR_BYTES + FRAME_HEADER_BYTES];
     header.fill(0xAB);
     if picture.first {
@@ -73,12 +81,26 @@ pub(crate) fn read_audio(payload: &[u8]) -> Option<Stamp> {
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp { run: 1, source: 2, layer: 0, flags: 0, sequence: 3, sent_ns: 4 };
+    const STAMP: Stamp = Stamp {
+        run: 1,
+        source: 2,
+        layer: 0,
+        flags: 0,
+        sequence: 3,
+        sent_ns: 4,
+    };
 
     #[test]
     fn a_video_payload_is_read_back_also_with_a_rewritten_descriptor() {
         let mut payload = vec![0; 300];
-        let picture = Picture { id: 0x7ABC, tl0: 3, key: true, first: true, width: 640, height: 360 };
+        let picture = Picture {
+            id: 0x7ABC,
+            tl0: 3,
+            key: true,
+            first: true,
+            width: 640,
+            height: 360,
+        };
         write_video(&mut payload, &picture, &STAMP);
         assert_eq!(read_video(&payload), Some(STAMP));
         assert_eq!(payload[6] & 1, 0, "the frame header says key frame");
@@ -91,11 +113,21 @@ mod tests {
     #[test]
     fn the_smallest_payloads_hold_a_stamp_and_truncated_ones_give_none() {
         let mut video = [0; MIN_VIDEO_BYTES];
-        let picture = Picture { id: 1, tl0: 0, key: false, first: false, width: 0, height: 0 };
+        let picture = Picture {
+            id: 1,
+            tl0: 0,
+            key: false,
+            first: false,
+            width: 0,
+            height: 0,
+        };
         write_video(&mut video, &picture, &STAMP);
         let mut audio = [0; MIN_AUDIO_BYTES];
         write_audio(&mut audio, &STAMP);
-        assert_eq!((read_video(&video), read_audio(&audio)), (Some(STAMP), Some(STAMP)));
+        assert_eq!(
+            (read_video(&video), read_audio(&audio)),
+            (Some(STAMP), Some(STAMP))
+        );
         for cut in 0..video.len() {
             assert_eq!(read_video(&video[..cut]), None);
         }

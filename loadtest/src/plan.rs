@@ -90,9 +90,19 @@ impl Load {
         if !sends {
             return Vec::new();
         }
-        let audio = (0..self.audio_tracks).map(|_| Track { video: false, layers: vec![self.audio_layer()] });
-        let videos = if self.shape == Shape::Audio { 0 } else { self.video_tracks };
-        let video = (0..videos).map(|_| Track { video: true, layers: self.video_layers() });
+        let audio = (0..self.audio_tracks).map(|_| Track {
+            video: false,
+            layers: vec![self.audio_layer()],
+        });
+        let videos = if self.shape == Shape::Audio {
+            0
+        } else {
+            self.video_tracks
+        };
+        let video = (0..videos).map(|_| Track {
+            video: true,
+            layers: self.video_layers(),
+        });
         audio.chain(video).collect()
     }
 
@@ -158,17 +168,29 @@ mod tests {
 
     #[test]
     fn each_shape_has_its_senders() {
-        let senders = |shape| (0..3).filter(|place| !load(shape).tracks(*place).is_empty()).count();
+        let senders = |shape| {
+            (0..3)
+                .filter(|place| !load(shape).tracks(*place).is_empty())
+                .count()
+        };
         assert_eq!(senders(Shape::Meeting), 3);
         assert_eq!(senders(Shape::Fanout), 1);
         assert_eq!(senders(Shape::Idle), 0);
-        assert!(load(Shape::Audio).tracks(0).iter().all(|track| !track.video));
+        assert!(
+            load(Shape::Audio)
+                .tracks(0)
+                .iter()
+                .all(|track| !track.video)
+        );
         assert_eq!(load(Shape::Simulcast).tracks(0)[1].layers.len(), 3);
         assert!(load(Shape::Data).messages().is_some());
     }
 
     #[test]
     fn payloads_always_have_room_for_a_stamp() {
-        assert_eq!(load(Shape::Calls).tracks(0)[0].layers[0].payload_bytes, MIN_AUDIO_BYTES);
+        assert_eq!(
+            load(Shape::Calls).tracks(0)[0].layers[0].payload_bytes,
+            MIN_AUDIO_BYTES
+        );
     }
 }

@@ -42,12 +42,22 @@ pub(crate) fn read(pid: u32) -> io::Result<Reading> {
     for entry in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
         let path = entry.path();
         // Threads may end between the listing and the look.
-        let (Ok(name), Ok(times)) = (fs::read_to_string(path.join("comm")), fs::read_to_string(path.join("schedstat")))
-        else {
+        let (Ok(name), Ok(times)) = (
+            fs::read_to_string(path.join("comm")),
+            fs::read_to_string(path.join("schedstat")),
+        ) else {
             continue;
         };
-        let id = entry.file_name().to_str().and_then(|id| id.parse().ok()).unwrap_or_default();
-        let ns = times.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or_default();
+        let id = entry
+            .file_name()
+            .to_str()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default();
+        let ns = times
+            .split_whitespace()
+            .next()
+            .and_then(|ns| ns.parse().ok())
+            .unwrap_or_default();
         reading.threads.insert(id, (name.trim().to_owned(), ns));
     }
     Ok(reading)
@@ -55,7 +65,10 @@ pub(crate) fn read(pid: u32) -> io::Result<Reading> {
 
 /// CPU time of a process between two readings, ns.
 pub(crate) fn cpu_between(before: &Reading, after: &Reading) -> u64 {
-    let ended = before.threads.keys().any(|id| !after.threads.contains_key(id));
+    let ended = before
+        .threads
+        .keys()
+        .any(|id| !after.threads.contains_key(id));
     if ended || after.threads.is_empty() {
         return after.cpu_ns.saturating_sub(before.cpu_ns);
     }
@@ -75,8 +88,13 @@ pub(crate) fn pss_kib(pid: u32) -> io::Result<u64> {
 
 /// Datagrams that sockets on these local ports have dropped because nobody read them in time.
 pub(crate) fn udp_drops(ports: &[u16]) -> u64 {
-    let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(|line| drops_of(line, ports)).sum()
+    let tables = ["/proc/net/udp", "/proc/net/udp6"]
+        .map(|path| fs::read_to_string(path).unwrap_or_default());
+    tables
+        .iter()
+        .flat_map(|table| table.lines().skip(1))
+        .filter_map(|line| drops_of(line, ports))
+        .sum()
 }
 
 /// What threads spent between two readings, the busiest first.
@@ -86,7 +104,10 @@ pub(crate) fn thread_times(before: &Reading, after: &Reading) -> Vec<ThreadTime>
         .iter()
         .map(|(id, (name, ns))| {
             let earlier = before.threads.get(id).map_or(0, |(_, ns)| *ns);
-            ThreadTime { name: name.clone(), cpu_ms: ns.saturating_sub(earlier) / 1_000_000 }
+            ThreadTime {
+                name: name.clone(),
+                cpu_ms: ns.saturating_sub(earlier) / 1_000_000,
+            }
         })
         .filter(|time| time.cpu_ms > 0)
         .collect();
@@ -103,7 +124,12 @@ fn cpu_ns(stat: &str) -> Option<u64> {
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn drops_of(line: &str, ports: &[u16]) -> Option<u64> {

@@ -73,15 +73,23 @@ pub(crate) struct LoadArgs {
 impl LoadArgs {
     pub(crate) fn load(&self) -> Load {
         let per_packet = u64::from(self.packet_size) * 8 * u64::from(self.fps.max(1));
-        let by_rate = |bitrate: u64| u32::try_from(bitrate.div_ceil(per_packet)).unwrap_or(u32::MAX);
+        let by_rate =
+            |bitrate: u64| u32::try_from(bitrate.div_ceil(per_packet)).unwrap_or(u32::MAX);
         Load {
             shape: self.shape,
             rooms: self.rooms,
-            participants: if self.shape == Shape::Calls { 2 } else { self.participants },
+            participants: if self.shape == Shape::Calls {
+                2
+            } else {
+                self.participants
+            },
             video_tracks: self.video_tracks,
             audio_tracks: self.audio_tracks,
             fps: self.fps,
-            packets_per_frame: self.bitrate.map_or(self.packets_per_frame, by_rate).clamp(1, 200),
+            packets_per_frame: self
+                .bitrate
+                .map_or(self.packets_per_frame, by_rate)
+                .clamp(1, 200),
             packet_bytes: self.packet_size.into(),
             audio_bytes: self.audio_size.into(),
             message_rate: self.message_rate,
@@ -130,18 +138,30 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let load = args.load.load();
     let target = Target {
         url: args.target.url,
-        api: Api { key: args.target.api_key, secret: args.target.api_secret },
+        api: Api {
+            key: args.target.api_key,
+            secret: args.target.api_secret,
+        },
         pid: args.target.server_pid,
     };
-    let link = LinkSpec { loss: args.lossy_loss, delay: Duration::from_millis(args.lossy_delay) };
-    let bad = (args.lossy_share > 0.0).then_some(BadLinks { share: args.lossy_share, link });
+    let link = LinkSpec {
+        loss: args.lossy_loss,
+        delay: Duration::from_millis(args.lossy_delay),
+    };
+    let bad = (args.lossy_share > 0.0).then_some(BadLinks {
+        share: args.lossy_share,
+        link,
+    });
     let mut session = Session::start(&target)?;
     let mut progress = Progress::default();
     progress.say(&format!("{} participants join", load.bots()));
     session.join(&load, args.join_rate, bad).await?;
     session
         .settle(SETTLE, |view| {
-            progress.say(&format!("{} connected, {} of {} streams arrive", view.connected, view.pairs_live, view.pairs_expected));
+            progress.say(&format!(
+                "{} connected, {} of {} streams arrive",
+                view.connected, view.pairs_live, view.pairs_expected
+            ));
         })
         .await?;
     progress.say("warming up");
@@ -175,14 +195,18 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let ended = session.stop_and_verify().await?;
     let report = Report::new(&args.title, &load, &measured, &ended);
     if let Some(pss) = target.pid.map(process::pss_kib).transpose()? {
-        progress.say(&format!("proportional memory of the server: {} MiB", pss / 1_024));
+        progress.say(&format!(
+            "proportional memory of the server: {} MiB",
+            pss / 1_024
+        ));
     }
     session.leave().await?;
     progress.end();
     print!("{}", table(&report));
     if let Some(path) = &args.html {
         let text = page(&args.title, &[], std::slice::from_ref(&report));
-        std::fs::write(path, text).with_context(|| format!("--html: {} cannot be written", path.display()))?;
+        std::fs::write(path, text)
+            .with_context(|| format!("--html: {} cannot be written", path.display()))?;
     }
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
@@ -198,12 +222,20 @@ impl Progress {
     pub(crate) fn say(&mut self, text: &str) {
         let mut to = std::io::stderr();
         let terminal = to.is_terminal();
-        if !terminal && self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(5)) {
+        if !terminal
+            && self
+                .last
+                .is_some_and(|last| last.elapsed() < Duration::from_secs(5))
+        {
             return;
         }
         self.last = Some(Instant::now());
         // Progress that cannot be shown is no reason to stop.
-        let _ = if terminal { write!(to, "\r\x1b[K{text}") } else { writeln!(to, "{text}") };
+        let _ = if terminal {
+            write!(to, "\r\x1b[K{text}")
+        } else {
+            writeln!(to, "{text}")
+        };
         let _ = to.flush();
     }
 

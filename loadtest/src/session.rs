@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 
+use crate::bot::Spec;
 use crate::bot::add_track_requests;
 use crate::bot::link::LinkSpec;
-use crate::bot::Spec;
 use crate::clock::Drift;
 use crate::engine::{Command, Handle, Verification, View, Window, start};
 use crate::plan::Load;
@@ -81,7 +81,10 @@ impl Session {
         let run = std::process::id() ^ crate::clock::unix_ns() as u32;
         Ok(Self {
             engine: start(run, LATE)?,
-            joiner: Arc::new(Joiner { url: target.url.clone(), api: target.api.clone() }),
+            joiner: Arc::new(Joiner {
+                url: target.url.clone(),
+                api: target.api.clone(),
+            }),
             ip: local_address(&target.url)?,
             target: target.clone(),
             run,
@@ -93,7 +96,12 @@ impl Session {
     }
 
     /// Lets everybody of a load join, at most `rate` a second.
-    pub(crate) async fn join(&mut self, load: &Load, rate: f64, bad: Option<BadLinks>) -> anyhow::Result<()> {
+    pub(crate) async fn join(
+        &mut self,
+        load: &Load,
+        rate: f64,
+        bad: Option<BadLinks>,
+    ) -> anyhow::Result<()> {
         let gap = Duration::from_secs_f64(1.0 / rate.max(0.1));
         let mut at = Instant::now();
         for place in 0..load.bots() {
@@ -108,7 +116,12 @@ impl Session {
     }
 
     /// Lets the bot at a place leave and another join there.
-    pub(crate) fn replace(&mut self, load: &Load, place: u32, bad: Option<BadLinks>) -> anyhow::Result<()> {
+    pub(crate) fn replace(
+        &mut self,
+        load: &Load,
+        place: u32,
+        bad: Option<BadLinks>,
+    ) -> anyhow::Result<()> {
         if let Some(number) = self.seats.get(place as usize) {
             self.engine.send(Command::Remove(*number))?;
         }
@@ -124,7 +137,9 @@ impl Session {
         self.seats[place as usize] = number;
         let (room, place_in_room) = (place / load.participants, place % load.participants);
         // Those who only receive come last in a room; every n-th has a bad link.
-        let nth = bad.filter(|bad| bad.share > 0.0).map(|bad| ((1.0 / bad.share) as u32).max(1));
+        let nth = bad
+            .filter(|bad| bad.share > 0.0)
+            .map(|bad| ((1.0 / bad.share) as u32).max(1));
         let is_bad = nth.is_some_and(|nth| place_in_room % nth == nth - 1);
         let spec = Spec {
             room,
@@ -132,8 +147,12 @@ impl Session {
             messages: load.messages(),
             link: bad.filter(|_| is_bad).map(|bad| bad.link),
         };
-        let (engine, joiner, failures, ip) =
-            (self.engine.clone(), self.joiner.clone(), self.failures.clone(), self.ip);
+        let (engine, joiner, failures, ip) = (
+            self.engine.clone(),
+            self.joiner.clone(),
+            self.failures.clone(),
+            self.ip,
+        );
         let room_name = format!("load-{:08x}-{room}", self.run);
         tokio::spawn(async move {
             if let Err(error) = live(number, spec, ip, &room_name, &engine, &joiner).await
@@ -161,14 +180,25 @@ impl Session {
     ///
     /// # Errors
     /// Somebody failed, or is not connected within `patience`.
-    pub(crate) async fn settle(&self, patience: Duration, mut progress: impl FnMut(&View)) -> anyhow::Result<()> {
+    pub(crate) async fn settle(
+        &self,
+        patience: Duration,
+        mut progress: impl FnMut(&View),
+    ) -> anyhow::Result<()> {
         let until = Instant::now() + patience;
         loop {
             let view = self.look().await?;
             progress(&view);
-            let failures = self.failures.lock().map(|failures| failures.clone()).unwrap_or_default();
+            let failures = self
+                .failures
+                .lock()
+                .map(|failures| failures.clone())
+                .unwrap_or_default();
             if let Some(failure) = failures.first().or(view.failures.first()) {
-                bail!("{} bots failed: {failure}", failures.len() + view.failed as usize);
+                bail!(
+                    "{} bots failed: {failure}",
+                    failures.len() + view.failed as usize
+                );
             }
             let all = view.connected as usize == self.seats.len();
             let late = Instant::now() > until;
@@ -176,7 +206,12 @@ impl Session {
                 return Ok(());
             }
             if late {
-                bail!("{} of {} connected within {} s", view.connected, self.seats.len(), patience.as_secs());
+                bail!(
+                    "{} of {} connected within {} s",
+                    view.connected,
+                    self.seats.len(),
+                    patience.as_secs()
+                );
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -193,7 +228,11 @@ impl Session {
         time: Duration,
         mut each_second: impl AsyncFnMut(&mut Self, Duration) -> anyhow::Result<()>,
     ) -> anyhow::Result<Measured> {
-        let read = |pid: Option<u32>| pid.map(process::read).transpose().context("--server-pid: cannot be read");
+        let read = |pid: Option<u32>| {
+            pid.map(process::read)
+                .transpose()
+                .context("--server-pid: cannot be read")
+        };
         let before = read(self.target.pid)?;
         let own_before = process::read(std::process::id())?;
         self.engine.send(Command::BeginWindow)?;
@@ -213,7 +252,10 @@ impl Session {
         Ok(Measured {
             seconds,
             window,
-            server_cpu_ns: before.as_ref().zip(after.as_ref()).map(|(before, after)| process::cpu_between(before, after)),
+            server_cpu_ns: before
+                .as_ref()
+                .zip(after.as_ref())
+                .map(|(before, after)| process::cpu_between(before, after)),
             generator_cpu_ns: process::cpu_between(&own_before, &own_after),
             before,
             after,
@@ -257,24 +299,49 @@ async fn live(
     let (requests, outgoing) = unbounded_channel();
     let tracks = add_track_requests(&spec.tracks);
     let spec = Box::new(spec);
-    let offer = engine.ask(|offer| Command::Add { number, spec, ip, requests, offer }).await?;
+    let offer = engine
+        .ask(|offer| Command::Add {
+            number,
+            spec,
+            ip,
+            requests,
+            offer,
+        })
+        .await?;
     let offer = offer.map_err(anyhow::Error::msg)?;
-    let signal: Signal = joiner.join(&format!("bot-{number}"), room, offer, tracks).await?;
+    let signal: Signal = joiner
+        .join(&format!("bot-{number}"), room, offer, tracks)
+        .await?;
     signal.run(number, engine, outgoing).await;
     Ok(())
 }
 
 /// The address from which this machine reaches the server.
 fn local_address(url: &str) -> anyhow::Result<IpAddr> {
-    let (scheme, rest) = url.split_once("://").context("--url: begins with ws:// or http://")?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .context("--url: begins with ws:// or http://")?;
     let host = rest.split('/').next().unwrap_or_default();
     let default = if scheme.ends_with('s') { 443 } else { 80 };
-    let host = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) { host.to_owned() } else { format!("{host}:{default}") };
+    let host = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {
+        host.to_owned()
+    } else {
+        format!("{host}:{default}")
+    };
     // IPv4 where a name has both: servers announce IPv4 candidates most often.
-    let mut addresses: Vec<SocketAddr> = host.to_socket_addrs().with_context(|| format!("--url: {host} is unknown"))?.collect();
+    let mut addresses: Vec<SocketAddr> = host
+        .to_socket_addrs()
+        .with_context(|| format!("--url: {host} is unknown"))?
+        .collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    let address = addresses.first().with_context(|| format!("--url: {host} has no address"))?;
-    let any: SocketAddr = if address.is_ipv6() { "[::]:0".parse()? } else { "0.0.0.0:0".parse()? };
+    let address = addresses
+        .first()
+        .with_context(|| format!("--url: {host} has no address"))?;
+    let any: SocketAddr = if address.is_ipv6() {
+        "[::]:0".parse()?
+    } else {
+        "0.0.0.0:0".parse()?
+    };
     let socket = UdpSocket::bind(any)?;
     socket.connect(address)?;
     Ok(socket.local_addr()?.ip())

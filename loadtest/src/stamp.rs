@@ -47,7 +47,8 @@ impl Stamp {
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
         let (head, rest) = payload.split_first_chunk::<STAMP_BYTES>()?;
         let (_, tail) = rest.split_last_chunk::<TAIL_BYTES>()?;
-        let word = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let word =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let length = usize::from(u16::from_be_bytes([head[14], head[15]]));
         let stamp = Self {
             run: word(4),
@@ -57,12 +58,15 @@ impl Stamp {
             sequence: word(16),
             sent_ns: u64::from(word(20)) << 32 | u64::from(word(24)),
         };
-        let whole = head[..4] == MAGIC && length == payload.len() && u64::from_be_bytes(*tail) == stamp.tail();
+        let whole = head[..4] == MAGIC
+            && length == payload.len()
+            && u64::from_be_bytes(*tail) == stamp.tail();
         whole.then_some(stamp)
     }
 
     fn tail(&self) -> u64 {
-        (u64::from(self.source) << 32 | u64::from(self.sequence)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        (u64::from(self.source) << 32 | u64::from(self.sequence))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             ^ self.sent_ns
     }
 }
@@ -72,7 +76,14 @@ mod tests {
     use super::*;
 
     fn stamp() -> Stamp {
-        Stamp { run: 7, source: 0x0102_0304, layer: 2, flags: KEY_FRAME_START, sequence: 99, sent_ns: u64::MAX / 3 }
+        Stamp {
+            run: 7,
+            source: 0x0102_0304,
+            layer: 2,
+            flags: KEY_FRAME_START,
+            sequence: 99,
+            sent_ns: u64::MAX / 3,
+        }
     }
 
     #[test]

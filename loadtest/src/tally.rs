@@ -49,13 +49,24 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new(run: u32, late_ns: u64) -> Self {
-        Self { counts: Counts::default(), latency: histogram(), lateness: histogram(), late_ns, run }
+        Self {
+            counts: Counts::default(),
+            latency: histogram(),
+            lateness: histogram(),
+            late_ns,
+            run,
+        }
     }
 
     /// Begins a window: faults go on counting, deliveries and times begin anew.
     pub(crate) fn begin_window(&mut self) {
         let counts = &mut self.counts;
-        for count in [&mut counts.delivered, &mut counts.delivered_bytes, &mut counts.sent, &mut counts.sent_bytes] {
+        for count in [
+            &mut counts.delivered,
+            &mut counts.delivered_bytes,
+            &mut counts.sent,
+            &mut counts.sent_bytes,
+        ] {
             *count = 0;
         }
         self.latency.reset();
@@ -74,6 +85,9 @@ impl Tally {
 
 /// From 1 us to 60 s at three digits; the bounds are constants, so that it cannot fail but in the library.
 fn histogram() -> Histogram<u64> {
-    #[expect(clippy::expect_used, reason = "constant bounds that the library accepts")]
+    #[expect(
+        clippy::expect_used,
+        reason = "constant bounds that the library accepts"
+    )]
     Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("valid bounds")
 }

@@ -64,9 +64,10 @@ pub(crate) async fn run(args: CurvesArgs) -> anyhow::Result<()> {
             let title = format!("{}: {}", series.title, point.across);
             progress.say(&title);
             let time = Duration::from_secs(args.phase);
-            let outcome = rig::measure(machine, &title, &point.load, Rate::Nominal, time, point.bad)
-                .await
-                .with_context(|| title.clone())?;
+            let outcome =
+                rig::measure(machine, &title, &point.load, Rate::Nominal, time, point.bad)
+                    .await
+                    .with_context(|| title.clone())?;
             let report = outcome.report;
             cost.push((point.across, report.ns_per_packet.unwrap_or_default()));
             p50.push((point.across, report.latency.p50_us));
@@ -80,13 +81,25 @@ pub(crate) async fn run(args: CurvesArgs) -> anyhow::Result<()> {
                 report,
             });
         }
-        for (what, up, points) in [("cost", "ns per packet", cost), ("p50", "us", p50), ("p99", "us", p99)] {
+        for (what, up, points) in [
+            ("cost", "ns per packet", cost),
+            ("p50", "us", p50),
+            ("p99", "us", p99),
+        ] {
             let title = format!("{}: {what}", series.title);
-            curves.push(Curve { title, across: series.across.into(), up: up.into(), points });
+            curves.push(Curve {
+                title,
+                across: series.across.into(),
+                up: up.into(),
+                points,
+            });
         }
     }
     progress.end();
-    println!("{:<22} {:>8} {:>10} {:>12} {:>10} {:>10} {:>8} {:>6}", "", "", "ns/packet", "packets/s", "p50 us", "p99 us", "KiB each", "exact");
+    println!(
+        "{:<22} {:>8} {:>10} {:>12} {:>10} {:>10} {:>8} {:>6}",
+        "", "", "ns/packet", "packets/s", "p50 us", "p99 us", "KiB each", "exact"
+    );
     for one in &all {
         let report = &one.report;
         println!(
@@ -113,9 +126,17 @@ pub(crate) async fn run(args: CurvesArgs) -> anyhow::Result<()> {
 }
 
 fn series(most: u32) -> Vec<Series> {
-    let point = |across: u32, load| Point { across: across.into(), load, bad: None };
-    let calls = [1, 5, 20, 100, 300, 1_000].into_iter().filter(|calls| calls * 2 <= most);
-    let subscribers = [1, 5, 20, 50, 100, 200, 500].into_iter().filter(|subscribers| subscribers < &most);
+    let point = |across: u32, load| Point {
+        across: across.into(),
+        load,
+        bad: None,
+    };
+    let calls = [1, 5, 20, 100, 300, 1_000]
+        .into_iter()
+        .filter(|calls| calls * 2 <= most);
+    let subscribers = [1, 5, 20, 50, 100, 200, 500]
+        .into_iter()
+        .filter(|subscribers| subscribers < &most);
     let tracks = [1, 2, 5, 10, 25, 50, 100];
     let sizes = [100, 300, 600, 900, 1_200];
     let bad = [0, 5, 10, 20, 50];
@@ -123,12 +144,16 @@ fn series(most: u32) -> Vec<Series> {
         Series {
             title: "calls of two",
             across: "calls",
-            points: calls.map(|calls| point(calls, video(Shape::Calls, calls, 2))).collect(),
+            points: calls
+                .map(|calls| point(calls, video(Shape::Calls, calls, 2)))
+                .collect(),
         },
         Series {
             title: "subscribers",
             across: "subscribers of one sender",
-            points: subscribers.map(|count| point(count, video(Shape::Fanout, 1, count + 1))).collect(),
+            points: subscribers
+                .map(|count| point(count, video(Shape::Fanout, 1, count + 1)))
+                .collect(),
         },
         Series {
             title: "tracks",
@@ -137,7 +162,14 @@ fn series(most: u32) -> Vec<Series> {
             points: tracks
                 .map(|count| {
                     let fps = (60 / count).max(1);
-                    point(count, Load { video_tracks: count, fps, ..video(Shape::Fanout, 2, 5) })
+                    point(
+                        count,
+                        Load {
+                            video_tracks: count,
+                            fps,
+                            ..video(Shape::Fanout, 2, 5)
+                        },
+                    )
                 })
                 .into(),
         },
@@ -145,7 +177,15 @@ fn series(most: u32) -> Vec<Series> {
             title: "packet size",
             across: "bytes of payload",
             points: sizes
-                .map(|bytes| point(bytes, Load { packet_bytes: bytes as usize, ..video(Shape::Fanout, 2, 51) }))
+                .map(|bytes| {
+                    point(
+                        bytes,
+                        Load {
+                            packet_bytes: bytes as usize,
+                            ..video(Shape::Fanout, 2, 51)
+                        },
+                    )
+                })
                 .into(),
         },
         Series {
@@ -157,7 +197,10 @@ fn series(most: u32) -> Vec<Series> {
                     load: video(Shape::Fanout, 1, 101),
                     bad: (percent > 0).then(|| BadLinks {
                         share: f64::from(percent) / 100.0,
-                        link: LinkSpec { loss: 0.02, delay: Duration::from_millis(50) },
+                        link: LinkSpec {
+                            loss: 0.02,
+                            delay: Duration::from_millis(50),
+                        },
                     }),
                 })
                 .into(),
@@ -172,7 +215,12 @@ mod tests {
     #[test]
     fn no_point_has_more_participants_than_allowed() {
         for most in [100, 600, 2_000] {
-            assert!(series(most).iter().flat_map(|series| &series.points).all(|point| point.load.bots() <= most.max(102)));
+            assert!(
+                series(most)
+                    .iter()
+                    .flat_map(|series| &series.points)
+                    .all(|point| point.load.bots() <= most.max(102))
+            );
         }
     }
 }

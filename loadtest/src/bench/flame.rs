@@ -22,7 +22,9 @@ pub(super) struct Frame {
 pub(super) fn fold(script: &str) -> Frame {
     let mut root = Frame::default();
     for sample in script.split("\n\n") {
-        let mut lines = sample.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let mut lines = sample
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
         let Some(thread) = lines.next() else { continue };
         let stack: Vec<&str> = lines.filter_map(function).collect();
         let mut frame = &mut root;
@@ -40,7 +42,11 @@ fn function(line: &str) -> Option<&str> {
     let (_, name) = line.trim().split_once(' ')?;
     let name = name.rsplit_once(" (").map_or(name, |(name, _)| name);
     let name = name.rsplit_once("+0x").map_or(name, |(name, _)| name);
-    Some(name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16).map_or(name, |(name, _)| name))
+    Some(
+        name.rsplit_once("::h")
+            .filter(|(_, hash)| hash.len() == 16)
+            .map_or(name, |(name, _)| name),
+    )
 }
 
 /// Draws the frames, the outermost below.
@@ -59,11 +65,23 @@ fn draw_calls(svg: &mut String, frame: &Frame, mut x: f64, y: f64, total: f64) {
     for (name, call) in &frame.calls {
         let width = call.samples as f64 / total * WIDTH;
         if width >= NARROWEST {
-            let escaped = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let escaped = name
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
             let letters = (width / LETTER) as usize;
-            let shown: String = if letters > 3 { name.chars().take(letters - 1).collect() } else { String::new() };
-            let shown = shown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let hue = name.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 50;
+            let shown: String = if letters > 3 {
+                name.chars().take(letters - 1).collect()
+            } else {
+                String::new()
+            };
+            let shown = shown
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
+            let hue = name.bytes().fold(0u32, |sum, byte| {
+                sum.wrapping_mul(31).wrapping_add(byte.into())
+            }) % 50;
             let percent = call.samples as f64 / total * 100.0;
             // Writing to a string cannot fail.
             let _ = write!(
@@ -82,7 +100,12 @@ fn draw_calls(svg: &mut String, frame: &Frame, mut x: f64, y: f64, total: f64) {
 }
 
 fn depth(frame: &Frame) -> usize {
-    frame.calls.values().map(depth).max().map_or(0, |deepest| deepest + 1)
+    frame
+        .calls
+        .values()
+        .map(depth)
+        .max()
+        .map_or(0, |deepest| deepest + 1)
 }
 
 #[cfg(test)]
@@ -103,6 +126,9 @@ mod tests {
     #[test]
     fn a_drawing_escapes_names_and_tells_shares() {
         let svg = draw(&fold(SCRIPT));
-        assert!(svg.contains("turn&lt;T&gt;: 100.0 %") && svg.contains("seal: 50.0 %"), "{svg}");
+        assert!(
+            svg.contains("turn&lt;T&gt;: 100.0 %") && svg.contains("seal: 50.0 %"),
+            "{svg}"
+        );
     }
 }

@@ -97,26 +97,67 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     progress.say("latency at 70 % of a core");
     let rooms = (LATENCY_SHARE * 1e9 / (ns * STREAM_PPS * 50.0 * 2.0)).clamp(2.0, 16.0) as u32;
     let busy_load = video(Shape::Fanout, rooms, 51);
-    let busy = rig::measure(machine, "One to 50 at 70 % of a core", &busy_load, Rate::Share(LATENCY_SHARE), 2 * phase, None).await?;
+    let busy = rig::measure(
+        machine,
+        "One to 50 at 70 % of a core",
+        &busy_load,
+        Rate::Share(LATENCY_SHARE),
+        2 * phase,
+        None,
+    )
+    .await?;
 
     progress.say("one to 500");
     let fanout500_load = video(Shape::Fanout, 1, 501);
-    let fanout500 = rig::measure(machine, "One to 500", &fanout500_load, Rate::Nominal, phase, None).await?;
+    let fanout500 = rig::measure(
+        machine,
+        "One to 500",
+        &fanout500_load,
+        Rate::Nominal,
+        phase,
+        None,
+    )
+    .await?;
     // Everybody receives 24 streams: three packets a frame, 860 kbit/s each, the same in the calls beside it.
     progress.say("a meeting of 25");
-    let meeting_load = Load { packets_per_frame: 3, ..video(Shape::Meeting, 1, 25) };
-    let meeting = rig::measure(machine, "A meeting of 25", &meeting_load, Rate::Nominal, phase, None).await?;
+    let meeting_load = Load {
+        packets_per_frame: 3,
+        ..video(Shape::Meeting, 1, 25)
+    };
+    let meeting = rig::measure(
+        machine,
+        "A meeting of 25",
+        &meeting_load,
+        Rate::Nominal,
+        phase,
+        None,
+    )
+    .await?;
     progress.say("calls of two");
-    let calls_load = Load { packets_per_frame: 3, ..video(Shape::Calls, 60, 2) };
+    let calls_load = Load {
+        packets_per_frame: 3,
+        ..video(Shape::Calls, 60, 2)
+    };
     let rate = Rate::Fixed(meeting.rate);
     let calls = rig::measure(machine, "60 calls of two", &calls_load, rate, phase, None).await?;
     progress.end();
 
     let (limit, naive) = (median(&mut floors), median(&mut naives));
     let cost = |report: &Report| report.ns_per_packet.unwrap_or(f64::NAN);
-    let reports = [fanout50, busy.report, fanout500.report, meeting.report, calls.report];
+    let reports = [
+        fanout50,
+        busy.report,
+        fanout500.report,
+        meeting.report,
+        calls.report,
+    ];
     let [_, busy, of_fanout500, of_meeting, of_calls] = &reports;
-    let void = reports.iter().flat_map(|report| report.void.iter().map(|reason| format!("{}: {reason}", report.title)));
+    let void = reports.iter().flat_map(|report| {
+        report
+            .void
+            .iter()
+            .map(|reason| format!("{}: {reason}", report.title))
+    });
     let figures = Figures {
         ns_per_packet: round(ns),
         limit_ns_per_packet: round(limit),

@@ -36,8 +36,14 @@ struct Lane {
 impl Naive {
     /// Makes one connected peer for each destination; their handshakes stay in memory.
     pub(super) fn connect(destinations: &[SocketAddr]) -> anyhow::Result<Self> {
-        let lanes = destinations.iter().map(|destination| connect(*destination)).collect::<anyhow::Result<_>>()?;
-        Ok(Self { socket: UdpSocket::bind("127.0.0.1:0")?, lanes })
+        let lanes = destinations
+            .iter()
+            .map(|destination| connect(*destination))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            socket: UdpSocket::bind("127.0.0.1:0")?,
+            lanes,
+        })
     }
 }
 
@@ -48,12 +54,20 @@ impl Frames for Naive {
             for packet in 0..packets {
                 let now = Instant::now();
                 let timestamp = (lane.sequence as u32).wrapping_mul(300);
-                let write = RtpWrite::new(96.into(), lane.sequence.into(), timestamp, now, payload.clone())
-                    .marker(packet + 1 == packets)
-                    .nackable(true);
+                let write = RtpWrite::new(
+                    96.into(),
+                    lane.sequence.into(),
+                    timestamp,
+                    now,
+                    payload.clone(),
+                )
+                .marker(packet + 1 == packets)
+                .nackable(true);
                 lane.sequence += 1;
                 let mut api = lane.rtc.direct_api();
-                api.stream_tx_by_mid(lane.mid, None).context("the negotiated stream")?.write_rtp(write);
+                api.stream_tx_by_mid(lane.mid, None)
+                    .context("the negotiated stream")?
+                    .write_rtp(write);
                 lane.rtc.handle_input(Input::Timeout(now))?;
                 loop {
                     match lane.rtc.poll_output()? {
@@ -75,7 +89,10 @@ impl Frames for Naive {
 /// A sending peer that has shaken hands with a receiving one.
 fn connect(destination: SocketAddr) -> anyhow::Result<Lane> {
     let now = Instant::now();
-    let addresses = [SocketAddr::from(([127, 0, 0, 1], 1_111)), SocketAddr::from(([127, 0, 0, 1], 2_222))];
+    let addresses = [
+        SocketAddr::from(([127, 0, 0, 1], 1_111)),
+        SocketAddr::from(([127, 0, 0, 1], 2_222)),
+    ];
     let config = || {
         RtcConfig::new()
             .set_rtp_mode(true)
@@ -84,7 +101,10 @@ fn connect(destination: SocketAddr) -> anyhow::Result<Lane> {
             .set_stats_interval(None)
             .set_crypto_provider(Arc::new(tap::provider()))
     };
-    let mut peers = [config().enable_bwe(Some(ESTIMATE)).build(now), config().build(now)];
+    let mut peers = [
+        config().enable_bwe(Some(ESTIMATE)).build(now),
+        config().build(now),
+    ];
     for (peer, address) in peers.iter_mut().zip(addresses) {
         peer.add_local_candidate(Candidate::host(address, "udp")?);
     }
@@ -102,13 +122,23 @@ fn connect(destination: SocketAddr) -> anyhow::Result<Lane> {
             drain(peer, 1 - from, &mut under_way, &mut connected)?;
         }
         while let Some((to, transmit)) = under_way.pop_front() {
-            let receive = Receive::new(Protocol::Udp, transmit.source, addresses[to], &transmit.contents)?;
+            let receive = Receive::new(
+                Protocol::Udp,
+                transmit.source,
+                addresses[to],
+                &transmit.contents,
+            )?;
             peers[to].handle_input(Input::Receive(now, receive))?;
             drain(&mut peers[to], 1 - to, &mut under_way, &mut connected)?;
         }
         if connected == peers.len() {
             let [rtc, _] = peers;
-            return Ok(Lane { destination, rtc, mid, sequence: 1 });
+            return Ok(Lane {
+                destination,
+                rtc,
+                mid,
+                sequence: 1,
+            });
         }
         thread::sleep(HANDSHAKE_STEP);
     }

@@ -33,14 +33,33 @@ pub(crate) struct ProfileArgs {
 
 pub(crate) async fn run(args: ProfileArgs) -> anyhow::Result<()> {
     let missing = "perf is missing: install linux-perf (Debian) or linux-tools (Ubuntu)";
-    Command::new("perf").arg("version").stdout(Stdio::null()).status().context(missing)?;
+    Command::new("perf")
+        .arg("version")
+        .stdout(Stdio::null())
+        .status()
+        .context(missing)?;
     stay_on_core(args.machine.generator_core, args.machine.nice)?;
-    let mut rig = Rig::start(&args.machine, &video(args.shape, args.rooms, args.participants), None).await?;
+    let mut rig = Rig::start(
+        &args.machine,
+        &video(args.shape, args.rooms, args.participants),
+        None,
+    )
+    .await?;
     rig.run_at(Rate::Nominal).await?;
     let data = args.svg.with_extension("perf");
     // Stacks are unwound by debug information: the shipped build has no frame pointers.
     let mut record = Command::new("perf")
-        .args(["record", "-q", "-F", "299", "--call-graph", "dwarf,16384", "-p", &rig.server.pid().to_string(), "-o"])
+        .args([
+            "record",
+            "-q",
+            "-F",
+            "299",
+            "--call-graph",
+            "dwarf,16384",
+            "-p",
+            &rig.server.pid().to_string(),
+            "-o",
+        ])
         .arg(&data)
         .args(["--", "sleep", &args.seconds.to_string()])
         .spawn()

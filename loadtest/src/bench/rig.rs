@@ -45,7 +45,11 @@ pub(super) struct Rig {
 
 impl Rig {
     /// Starts a server and lets everybody join.
-    pub(super) async fn start(machine: &MachineArgs, load: &Load, bad: Option<BadLinks>) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        machine: &MachineArgs,
+        load: &Load,
+        bad: Option<BadLinks>,
+    ) -> anyhow::Result<Self> {
         let server = Server::start(machine)?;
         sleep(Duration::from_millis(300)).await;
         let base_kib = process::pss_kib(server.pid())?;
@@ -56,7 +60,14 @@ impl Rig {
         session.settle(SETTLE, |_| {}).await?;
         let after = process::read(server.pid())?;
         let join_cpu_ns = process::cpu_between(&before, &after);
-        Ok(Self { server, session, load: load.clone(), rate: QUIET, base_kib, join_cpu_ns })
+        Ok(Self {
+            server,
+            session,
+            load: load.clone(),
+            rate: QUIET,
+            base_kib,
+            join_cpu_ns,
+        })
     }
 
     /// Finds the rate and lets the server's estimates grow.
@@ -136,7 +147,11 @@ pub(super) async fn measure(
     rig.run_at(rate).await?;
     let measured = rig.measure(time).await?;
     let (rate, kib) = (rig.rate, rig.kib_per_participant()?);
-    Ok(Outcome { report: rig.finish(title, &measured).await?, rate, kib_per_participant: kib })
+    Ok(Outcome {
+        report: rig.finish(title, &measured).await?,
+        rate,
+        kib_per_participant: kib,
+    })
 }
 
 pub(super) struct Outcome {

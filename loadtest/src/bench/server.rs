@@ -40,11 +40,17 @@ impl Server {
             command.args(["--set", &setting]);
         }
         let child = command.stdout(Stdio::null()).spawn().with_context(|| {
-            format!("{} cannot be started: build it, and install taskset (util-linux)", machine.server.display())
+            format!(
+                "{} cannot be started: build it, and install taskset (util-linux)",
+                machine.server.display()
+            )
         })?;
         let target = Target {
             url: format!("ws://127.0.0.1:{port}"),
-            api: Api { key: "devkey".into(), secret: "secret".into() },
+            api: Api {
+                key: "devkey".into(),
+                secret: "secret".into(),
+            },
             pid: Some(child.id()),
         };
         let mut server = Self { child, target };

@@ -79,7 +79,8 @@ pub(crate) async fn run(args: SoakArgs) -> anyhow::Result<()> {
             }
             // The last seconds are quiet, so that everybody is there to be verified.
             if elapsed + Duration::from_secs(5) < time {
-                let due = (last_churn.elapsed().as_secs_f64() * f64::from(args.churn)).round() as u32;
+                let due =
+                    (last_churn.elapsed().as_secs_f64() * f64::from(args.churn)).round() as u32;
                 last_churn = Instant::now();
                 for _ in 0..due {
                     session.replace(&load, place % load.bots(), None)?;

@@ -55,7 +55,14 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    pub(crate) fn new(source: u32, index: u8, layer: Layer, video: bool, ssrcs: Ssrcs, mid: String) -> Self {
+    pub(crate) fn new(
+        source: u32,
+        index: u8,
+        layer: Layer,
+        video: bool,
+        ssrcs: Ssrcs,
+        mid: String,
+    ) -> Self {
         Self {
             source,
             index,
@@ -78,7 +85,11 @@ impl Encoding {
     }
 
     /// Appends the sealed packets of the next frame, all of one size, and gives back that size.
-    pub(crate) fn write_frame(&mut self, to: &mut Vec<u8>, cx: &mut Sending<'_>) -> Result<usize, SealError> {
+    pub(crate) fn write_frame(
+        &mut self,
+        to: &mut Vec<u8>,
+        cx: &mut Sending<'_>,
+    ) -> Result<usize, SealError> {
         let ticks = if self.video { 90_000.0 } else { 48_000.0 };
         let step = self.layer.interval.as_secs_f64() * ticks;
         self.timestamp = self.timestamp.wrapping_add(step.round() as u32);
@@ -106,8 +117,13 @@ impl Encoding {
                 sequence: self.stamped,
                 sent_ns: cx.now_ns,
             };
-            let sent =
-                Sent { sequence: self.sequence, timestamp: self.timestamp, marker: last && self.video, picture, stamp };
+            let sent = Sent {
+                sequence: self.sequence,
+                timestamp: self.timestamp,
+                marker: last && self.video,
+                picture,
+                stamp,
+            };
             let start = to.len();
             self.write(to, cx, &sent, false)?;
             size = to.len() - start;
@@ -121,8 +137,17 @@ impl Encoding {
     }
 
     /// Appends a retransmission (RFC 4588) of the packet with this number, if it is still known.
-    pub(crate) fn write_again(&mut self, sequence: u16, to: &mut Vec<u8>, cx: &mut Sending<'_>) -> Result<bool, SealError> {
-        let sent = self.history.iter().find(|sent| sent.sequence as u16 == sequence).copied();
+    pub(crate) fn write_again(
+        &mut self,
+        sequence: u16,
+        to: &mut Vec<u8>,
+        cx: &mut Sending<'_>,
+    ) -> Result<bool, SealError> {
+        let sent = self
+            .history
+            .iter()
+            .find(|sent| sent.sequence as u16 == sequence)
+            .copied();
         let (Some(sent), Some(_)) = (sent, self.ssrcs.repair) else {
             return Ok(false);
         };
@@ -142,7 +167,13 @@ impl Encoding {
         }
     }
 
-    fn write(&self, to: &mut Vec<u8>, cx: &mut Sending<'_>, sent: &Sent, again: bool) -> Result<(), SealError> {
+    fn write(
+        &self,
+        to: &mut Vec<u8>,
+        cx: &mut Sending<'_>,
+        sent: &Sent,
+        again: bool,
+    ) -> Result<(), SealError> {
         let terms = cx.terms;
         let number = cx.transport_sequence.to_be_bytes();
         *cx.transport_sequence = cx.transport_sequence.wrapping_add(1);
@@ -157,14 +188,21 @@ impl Encoding {
         add(terms.transport_cc, &number);
         add(terms.mid, self.mid.as_bytes());
         if let Some(rid) = self.layer.rid {
-            add(if again { terms.repaired_rid } else { terms.rid }, rid.as_bytes());
+            add(
+                if again { terms.repaired_rid } else { terms.rid },
+                rid.as_bytes(),
+            );
         }
         if !self.video {
             add(terms.audio_level, &[AUDIO_LEVEL]);
         }
         let (payload_type, ssrc, index) = match (again, self.ssrcs.repair) {
             (true, Some(repair)) => (terms.repair, repair, self.repair_sequence),
-            _ => (if self.video { terms.video } else { terms.audio }, self.ssrcs.media, sent.sequence),
+            _ => (
+                if self.video { terms.video } else { terms.audio },
+                self.ssrcs.media,
+                sent.sequence,
+            ),
         };
         let header = NewHeader {
             payload_type,

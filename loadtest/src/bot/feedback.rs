@@ -19,9 +19,14 @@ impl Bot {
         let sender = self.sender_ssrc();
         let media = self.streams.keys().next().copied().unwrap_or_default();
         let mut packet = Vec::with_capacity(256);
-        self.arrivals.drain(|content| rtcp::append_transport_cc(&mut packet, sender, media, content));
+        self.arrivals
+            .drain(|content| rtcp::append_transport_cc(&mut packet, sender, media, content));
         for (ssrc, stream) in &mut self.streams {
-            let lost = if stream.video { stream.to_ask_for(now_ns) } else { Vec::new() };
+            let lost = if stream.video {
+                stream.to_ask_for(now_ns)
+            } else {
+                Vec::new()
+            };
             if !lost.is_empty() {
                 shared.tally.counts.negative_acknowledgements += lost.len() as u64;
                 rtcp::append_nack(&mut packet, sender, *ssrc, &lost);
@@ -40,14 +45,29 @@ impl Bot {
         let sender = self.sender_ssrc();
         let mut packets = Vec::new();
         let mut packet = Vec::with_capacity(256);
-        for encoding in self.encodings.iter().filter(|encoding| encoding.packets > 0) {
+        for encoding in self
+            .encodings
+            .iter()
+            .filter(|encoding| encoding.packets > 0)
+        {
             let (ssrc, timestamp) = (encoding.ssrcs.media, encoding.last_timestamp);
-            rtcp::append_sender_report(&mut packet, ssrc, now_ns, timestamp, encoding.packets, encoding.octets);
+            rtcp::append_sender_report(
+                &mut packet,
+                ssrc,
+                now_ns,
+                timestamp,
+                encoding.packets,
+                encoding.octets,
+            );
             if packet.len() > COMPOUND_BYTES {
                 packets.push(std::mem::take(&mut packet));
             }
         }
-        let blocks: Vec<_> = self.streams.iter_mut().map(|(ssrc, stream)| stream.block(*ssrc, now_ns)).collect();
+        let blocks: Vec<_> = self
+            .streams
+            .iter_mut()
+            .map(|(ssrc, stream)| stream.block(*ssrc, now_ns))
+            .collect();
         for blocks in blocks.chunks(31) {
             rtcp::append_receiver_reports(&mut packet, sender, blocks);
             if packet.len() > COMPOUND_BYTES / 2 {
@@ -78,7 +98,11 @@ impl Bot {
             }
             Told::KeyFrameWanted { ssrc } => {
                 shared.tally.counts.key_frames_requested_by_server += 1;
-                for encoding in self.encodings.iter_mut().filter(|encoding| encoding.ssrcs.media == ssrc) {
+                for encoding in self
+                    .encodings
+                    .iter_mut()
+                    .filter(|encoding| encoding.ssrcs.media == ssrc)
+                {
                     encoding.key_frame_wanted = true;
                 }
             }
@@ -103,6 +127,8 @@ impl Bot {
 
     /// What bots that send nothing call themselves in reports: any number that is no sender's.
     fn sender_ssrc(&self) -> u32 {
-        self.encodings.first().map_or(1, |encoding| encoding.ssrcs.media)
+        self.encodings
+            .first()
+            .map_or(1, |encoding| encoding.ssrcs.media)
     }
 }

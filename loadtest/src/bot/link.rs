@@ -30,7 +30,11 @@ pub(crate) struct Arrived {
 
 impl Link {
     pub(crate) fn new(spec: LinkSpec, seed: u64) -> Self {
-        Self { spec, random: seed | 1, under_way: VecDeque::new() }
+        Self {
+            spec,
+            random: seed | 1,
+            under_way: VecDeque::new(),
+        }
     }
 
     /// Takes a datagram, with the kernel's time stamp, to be given back by [`Self::arrive`] if it is not lost.
@@ -39,10 +43,15 @@ impl Link {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
-        let drawn = (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64;
+        let drawn =
+            (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64;
         if drawn >= self.spec.loss {
             let at_ns = at_ns + self.spec.delay.as_nanos() as u64;
-            let arrived = Arrived { from, at_ns, datagram: datagram.to_vec() };
+            let arrived = Arrived {
+                from,
+                at_ns,
+                datagram: datagram.to_vec(),
+            };
             self.under_way.push_back((now + self.spec.delay, arrived));
         }
     }

@@ -51,7 +51,11 @@ impl Bot {
         let (Some(sealer), Some(remote)) = (&self.sealer, self.remote) else {
             return;
         };
-        let Some(encoding) = self.encodings.iter_mut().find(|encoding| encoding.ssrcs.media == ssrc) else {
+        let Some(encoding) = self
+            .encodings
+            .iter_mut()
+            .find(|encoding| encoding.ssrcs.media == ssrc)
+        else {
             return;
         };
         for sequence in sequences {
@@ -64,14 +68,24 @@ impl Bot {
                 transport_sequence: &mut self.transport_sequence,
             };
             let written = encoding.write_again(*sequence, &mut shared.scratch, &mut sending);
-            if written == Ok(true) && self.socket.send(remote, &shared.scratch, shared.scratch.len()).is_ok() {
+            if written == Ok(true)
+                && self
+                    .socket
+                    .send(remote, &shared.scratch, shared.scratch.len())
+                    .is_ok()
+            {
                 shared.tally.counts.answered_retransmissions += 1;
             }
         }
     }
 
     /// Receives what its socket has, up to one batch. True if there may be more.
-    pub(crate) fn receive(&mut self, now: Instant, buffers: &mut ReceiveBuffers, shared: &mut Shared) -> bool {
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        buffers: &mut ReceiveBuffers,
+        shared: &mut Shared,
+    ) -> bool {
         let socket = self.socket.clone();
         let mut read_ns = None;
         socket.receive(buffers, |from, at_ns, datagram| {
@@ -87,12 +101,25 @@ impl Bot {
     /// Takes what has come over an emulated link.
     pub(crate) fn receive_delayed(&mut self, now: Instant, shared: &mut Shared) {
         while let Some(mut arrived) = self.link.as_mut().and_then(|link| link.arrive(now)) {
-            self.take(now, arrived.from, arrived.at_ns, &mut arrived.datagram, shared);
+            self.take(
+                now,
+                arrived.from,
+                arrived.at_ns,
+                &mut arrived.datagram,
+                shared,
+            );
         }
     }
 
     /// Which protocol a datagram is, by its first byte (RFC 7983).
-    fn take(&mut self, now: Instant, from: SocketAddr, at_ns: u64, datagram: &mut [u8], shared: &mut Shared) {
+    fn take(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        at_ns: u64,
+        datagram: &mut [u8],
+        shared: &mut Shared,
+    ) {
         match datagram.first() {
             Some(0..=3 | 20..=63) => {
                 self.take_rtc(now, from, datagram);
@@ -126,7 +153,10 @@ impl Bot {
             counts.undecipherable += 1;
             return;
         };
-        let number = self.terms.transport_cc.and_then(|id| header.extension16(packet, id));
+        let number = self
+            .terms
+            .transport_cc
+            .and_then(|id| header.extension16(packet, id));
         if let Some(number) = number {
             self.arrivals.add(number, at_ns);
         }
@@ -136,14 +166,20 @@ impl Bot {
             return;
         }
         let video = header.payload_type == self.terms.video;
-        let stream =
-            self.streams.entry(opened.ssrc).or_insert_with(|| Stream::new(video, opened.index, at_ns));
+        let stream = self
+            .streams
+            .entry(opened.ssrc)
+            .or_insert_with(|| Stream::new(video, opened.index, at_ns));
         stream.enter(opened.index, header.timestamp, at_ns);
         if payload.is_empty() {
             counts.probes += 1;
             return;
         }
-        let stamp = if video { read_video(payload) } else { read_audio(payload) };
+        let stamp = if video {
+            read_video(payload)
+        } else {
+            read_audio(payload)
+        };
         if stamp.is_some_and(|stamp| stamp.flags & KEY_FRAME_START != 0) {
             stream.key_frame_came();
         }
@@ -156,7 +192,10 @@ impl Bot {
 
     /// A retransmission: the original number, then the original payload (RFC 4588).
     fn take_repair(&mut self, at_ns: u64, payload: &[u8], shared: &mut Shared) {
-        let Some((original, payload)) = payload.split_first_chunk::<2>().filter(|(_, payload)| !payload.is_empty()) else {
+        let Some((original, payload)) = payload
+            .split_first_chunk::<2>()
+            .filter(|(_, payload)| !payload.is_empty())
+        else {
             shared.tally.counts.probes += 1;
             return;
         };
@@ -194,7 +233,11 @@ impl Bot {
         };
         let verdict = self.accounts.entry(stamp.source).or_default().enter(&stamp);
         if verdict == Verdict::New {
-            shared.tally.delivered(bytes, at_ns.saturating_sub(stamp.sent_ns), self.link.is_none());
+            shared.tally.delivered(
+                bytes,
+                at_ns.saturating_sub(stamp.sent_ns),
+                self.link.is_none(),
+            );
         }
         Some(verdict)
     }

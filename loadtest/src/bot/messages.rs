@@ -20,7 +20,11 @@ impl Bot {
             true => ("_reliable", proto::data_packet::Kind::Reliable),
             false => ("_lossy", proto::data_packet::Kind::Lossy),
         };
-        let Some(mut channel) = self.channels.get(label).and_then(|id| self.rtc.channel(*id)) else {
+        let Some(mut channel) = self
+            .channels
+            .get(label)
+            .and_then(|id| self.rtc.channel(*id))
+        else {
             return;
         };
         let mut payload = vec![0xAB; messages.bytes.max(STAMP_BYTES + TAIL_BYTES)];
@@ -34,10 +38,20 @@ impl Bot {
         };
         stamp.write(&mut payload);
         let packet = proto::DataPacket {
-            #[expect(deprecated, reason = "older clients still read it, and newer ones still write it")]
+            #[expect(
+                deprecated,
+                reason = "older clients still read it, and newer ones still write it"
+            )]
             kind: kind as i32,
-            sequence: if messages.reliable { self.messages_sent + 1 } else { 0 },
-            value: Some(Value::User(proto::UserPacket { payload, ..Default::default() })),
+            sequence: if messages.reliable {
+                self.messages_sent + 1
+            } else {
+                0
+            },
+            value: Some(Value::User(proto::UserPacket {
+                payload,
+                ..Default::default()
+            })),
             ..Default::default()
         };
         let bytes = packet.encode_to_vec();
@@ -52,7 +66,11 @@ impl Bot {
     }
 
     pub(super) fn message(&mut self, data: &[u8], shared: &mut Shared) {
-        let Ok(proto::DataPacket { value: Some(Value::User(user)), .. }) = proto::DataPacket::decode(data) else {
+        let Ok(proto::DataPacket {
+            value: Some(Value::User(user)),
+            ..
+        }) = proto::DataPacket::decode(data)
+        else {
             return;
         };
         let stamp = Stamp::read(&user.payload);
@@ -68,14 +86,22 @@ impl Bot {
         if source == source_of(self.number, MESSAGE_TRACK) {
             return Some(self.messages_sent);
         }
-        let mut of_source = self.encodings.iter().filter(|encoding| encoding.source == source);
-        of_source.find(|encoding| encoding.index == layer).map(|encoding| encoding.stamped)
+        let mut of_source = self
+            .encodings
+            .iter()
+            .filter(|encoding| encoding.source == source);
+        of_source
+            .find(|encoding| encoding.index == layer)
+            .map(|encoding| encoding.stamped)
     }
 
     /// Sources of this bot that others should receive.
     pub(crate) fn sources(&self) -> impl Iterator<Item = u32> {
         let tracks = (0..self.spec.tracks.len()).map(|place| source_of(self.number, place));
-        let messages = self.spec.messages.map(|_| source_of(self.number, MESSAGE_TRACK));
+        let messages = self
+            .spec
+            .messages
+            .map(|_| source_of(self.number, MESSAGE_TRACK));
         tracks.chain(messages)
     }
 }

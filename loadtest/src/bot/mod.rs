@@ -140,7 +140,9 @@ impl Bot {
         let candidate = Candidate::host(socket.local, "udp").map_err(str0m::RtcError::from)?;
         rtc.add_local_candidate(candidate);
         let mut negotiation = Negotiation::default();
-        let offer = negotiation.first_offer(&mut rtc, &spec.tracks).ok_or(BotError::NoOffer)?;
+        let offer = negotiation
+            .first_offer(&mut rtc, &spec.tracks)
+            .ok_or(BotError::NoOffer)?;
         let bot = Self {
             number,
             link: spec.link.map(|link| Link::new(link, u64::from(number) + 1)),
@@ -170,7 +172,10 @@ impl Bot {
     }
 
     /// Takes an answer; gives back the next offer if one is due.
-    pub(crate) fn answer(&mut self, answer: &proto::SessionDescription) -> Result<Option<Request>, BotError> {
+    pub(crate) fn answer(
+        &mut self,
+        answer: &proto::SessionDescription,
+    ) -> Result<Option<Request>, BotError> {
         let Some((terms, next)) = self.negotiation.answer(&mut self.rtc, answer)? else {
             return Ok(None);
         };
@@ -245,7 +250,11 @@ impl Bot {
                         self.remote = Some(transmit.destination);
                     }
                     let contents = &transmit.contents;
-                    if self.socket.send(transmit.destination, contents, contents.len()).is_err() {
+                    if self
+                        .socket
+                        .send(transmit.destination, contents, contents.len())
+                        .is_err()
+                    {
                         shared.tally.counts.send_failures += 1;
                     }
                 }
@@ -284,7 +293,13 @@ impl Bot {
     }
 
     fn make_encodings(&mut self) {
-        for (place, (track, mid)) in self.spec.tracks.iter().zip(&self.negotiation.published).enumerate() {
+        for (place, (track, mid)) in self
+            .spec
+            .tracks
+            .iter()
+            .zip(&self.negotiation.published)
+            .enumerate()
+        {
             for (index, layer) in track.layers.iter().enumerate() {
                 let rid = layer.rid.map(Into::into);
                 let mut api = self.rtc.direct_api();
@@ -292,9 +307,19 @@ impl Bot {
                     self.failed = Some("the server did not take a published track".into());
                     continue;
                 };
-                let ssrcs = Ssrcs { media: *stream.ssrc(), repair: stream.rtx().map(|ssrc| *ssrc) };
+                let ssrcs = Ssrcs {
+                    media: *stream.ssrc(),
+                    repair: stream.rtx().map(|ssrc| *ssrc),
+                };
                 let source = source_of(self.number, place);
-                let encoding = Encoding::new(source, index as u8, *layer, track.video, ssrcs, mid.to_string());
+                let encoding = Encoding::new(
+                    source,
+                    index as u8,
+                    *layer,
+                    track.video,
+                    ssrcs,
+                    mid.to_string(),
+                );
                 self.encodings.push(encoding);
             }
         }

@@ -34,7 +34,11 @@ pub(crate) struct Negotiation {
 
 impl Negotiation {
     /// The first offer, with sections for everything to publish.
-    pub(crate) fn first_offer(&mut self, rtc: &mut Rtc, tracks: &[Track]) -> Option<proto::SessionDescription> {
+    pub(crate) fn first_offer(
+        &mut self,
+        rtc: &mut Rtc,
+        tracks: &[Track],
+    ) -> Option<proto::SessionDescription> {
         let mut published = Vec::new();
         let offer = self.offer(rtc, |api| {
             for kind in [MediaKind::Audio, MediaKind::Video] {
@@ -44,11 +48,29 @@ impl Negotiation {
             }
             add_channels(api);
             for (place, track) in tracks.iter().enumerate() {
-                let kind = if track.video { MediaKind::Video } else { MediaKind::Audio };
-                let rids: Vec<_> = track.layers.iter().filter_map(|layer| layer.rid).map(SimulcastLayer::new).collect();
-                let simulcast = (!rids.is_empty()).then(|| Simulcast { send: rids, recv: Vec::new() });
+                let kind = if track.video {
+                    MediaKind::Video
+                } else {
+                    MediaKind::Audio
+                };
+                let rids: Vec<_> = track
+                    .layers
+                    .iter()
+                    .filter_map(|layer| layer.rid)
+                    .map(SimulcastLayer::new)
+                    .collect();
+                let simulcast = (!rids.is_empty()).then(|| Simulcast {
+                    send: rids,
+                    recv: Vec::new(),
+                });
                 let cid = Some(cid(place));
-                published.push(api.add_media(kind, Direction::SendOnly, Some("load".into()), cid, simulcast));
+                published.push(api.add_media(
+                    kind,
+                    Direction::SendOnly,
+                    Some("load".into()),
+                    cid,
+                    simulcast,
+                ));
             }
         });
         self.published = published;
@@ -68,14 +90,23 @@ impl Negotiation {
         let Some((pending, offer)) = self.pending.take() else {
             return Ok(None);
         };
-        rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp)?)?;
+        rtc.sdp_api()
+            .accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp)?)?;
         let terms = Terms::agreed(&offer, &answer.sdp);
-        let next = self.wanted.take().and_then(|(audios, videos)| self.add_sections(rtc, audios, videos));
+        let next = self
+            .wanted
+            .take()
+            .and_then(|(audios, videos)| self.add_sections(rtc, audios, videos));
         Ok(Some((terms, next)))
     }
 
     /// The server wants this many more receiving sections.
-    pub(crate) fn add_sections(&mut self, rtc: &mut Rtc, audios: u32, videos: u32) -> Option<Request> {
+    pub(crate) fn add_sections(
+        &mut self,
+        rtc: &mut Rtc,
+        audios: u32,
+        videos: u32,
+    ) -> Option<Request> {
         if self.pending.is_some() {
             self.wanted = Some((audios, videos));
             return None;
@@ -94,19 +125,31 @@ impl Negotiation {
         offer.map(Request::Offer)
     }
 
-    fn offer(&mut self, rtc: &mut Rtc, change: impl FnOnce(&mut SdpApi<'_>)) -> Option<proto::SessionDescription> {
+    fn offer(
+        &mut self,
+        rtc: &mut Rtc,
+        change: impl FnOnce(&mut SdpApi<'_>),
+    ) -> Option<proto::SessionDescription> {
         let mut api = rtc.sdp_api();
         change(&mut api);
         let (offer, pending) = api.apply()?;
         let sdp = offer.to_sdp_string();
         self.offer_id += 1;
         self.pending = Some((pending, sdp.clone()));
-        Some(proto::SessionDescription { r#type: "offer".into(), sdp, id: self.offer_id, ..Default::default() })
+        Some(proto::SessionDescription {
+            r#type: "offer".into(),
+            sdp,
+            id: self.offer_id,
+            ..Default::default()
+        })
     }
 }
 
 fn add_channels(api: &mut SdpApi<'_>) {
-    api.add_channel_with_config(ChannelConfig { label: "_reliable".into(), ..Default::default() });
+    api.add_channel_with_config(ChannelConfig {
+        label: "_reliable".into(),
+        ..Default::default()
+    });
     for label in ["_lossy", "_data_track"] {
         api.add_channel_with_config(ChannelConfig {
             label: label.into(),
@@ -130,13 +173,18 @@ pub(crate) fn add_track_requests(tracks: &[Track]) -> Vec<proto::AddTrackRequest
             true => (proto::TrackType::Video, proto::TrackSource::Camera),
             false => (proto::TrackType::Audio, proto::TrackSource::Microphone),
         };
-        let qualities = [proto::VideoQuality::Low, proto::VideoQuality::Medium, proto::VideoQuality::High];
+        let qualities = [
+            proto::VideoQuality::Low,
+            proto::VideoQuality::Medium,
+            proto::VideoQuality::High,
+        ];
         let first_quality = qualities.len().saturating_sub(track.layers.len());
         let layer = |(place, layer): (usize, &crate::plan::Layer)| proto::VideoLayer {
             quality: qualities[(first_quality + place).min(2)] as i32,
             width: layer.width.into(),
             height: layer.height.into(),
-            bitrate: (layer.payload_bytes as f64 * 8.0 * f64::from(layer.packets) / layer.interval.as_secs_f64()) as u32,
+            bitrate: (layer.payload_bytes as f64 * 8.0 * f64::from(layer.packets)
+                / layer.interval.as_secs_f64()) as u32,
             rid: layer.rid.unwrap_or_default().into(),
             ..Default::default()
         };
@@ -148,7 +196,11 @@ pub(crate) fn add_track_requests(tracks: &[Track]) -> Vec<proto::AddTrackRequest
             width: last.map_or(0, |layer| layer.width.into()),
             height: last.map_or(0, |layer| layer.height.into()),
             disable_red: true,
-            layers: if track.video { track.layers.iter().enumerate().map(layer).collect() } else { Vec::new() },
+            layers: if track.video {
+                track.layers.iter().enumerate().map(layer).collect()
+            } else {
+                Vec::new()
+            },
             ..Default::default()
         }
     };

@@ -68,7 +68,14 @@ impl Stream {
                 if self.missing.len() >= MAX_MISSING {
                     break;
                 }
-                self.missing.insert(lost, Missing { noticed_ns: at_ns, asked_ns: 0, tries: 0 });
+                self.missing.insert(
+                    lost,
+                    Missing {
+                        noticed_ns: at_ns,
+                        asked_ns: 0,
+                        tries: 0,
+                    },
+                );
             }
             self.highest = index;
         } else {
@@ -78,7 +85,11 @@ impl Stream {
 
     /// A retransmission of the packet with this number came; false if it was not missing.
     pub(crate) fn repaired(&mut self, sequence: u16) -> bool {
-        let index = self.missing.keys().find(|index| **index as u16 == sequence).copied();
+        let index = self
+            .missing
+            .keys()
+            .find(|index| **index as u16 == sequence)
+            .copied();
         index.is_some_and(|index| self.missing.remove(&index).is_some())
     }
 
@@ -132,10 +143,16 @@ impl Stream {
         self.expected_before = expected;
         self.received_before = self.received;
         let lost_now = expected_now.saturating_sub(received_now);
-        let fraction_lost = (lost_now * 256).checked_div(expected_now).unwrap_or_default().min(255) as u8;
+        let fraction_lost = (lost_now * 256)
+            .checked_div(expected_now)
+            .unwrap_or_default()
+            .min(255) as u8;
         let delay = match self.last_report {
             0 => 0,
-            _ => (u128::from(now_ns.saturating_sub(self.last_report_ns)) * 65_536 / 1_000_000_000) as u32,
+            _ => {
+                (u128::from(now_ns.saturating_sub(self.last_report_ns)) * 65_536 / 1_000_000_000)
+                    as u32
+            }
         };
         Block {
             ssrc,
@@ -160,7 +177,10 @@ mod tests {
         let mut stream = Stream::new(true, 100, 0);
         stream.enter(100, 0, 0);
         stream.enter(102, 0, 0);
-        assert!(stream.to_ask_for(MS).is_empty(), "it may only be out of order");
+        assert!(
+            stream.to_ask_for(MS).is_empty(),
+            "it may only be out of order"
+        );
         assert_eq!(stream.to_ask_for(100 * MS), [101]);
         assert!(stream.to_ask_for(110 * MS).is_empty());
         assert_eq!(stream.to_ask_for(200 * MS), [101]);
@@ -188,7 +208,10 @@ mod tests {
             stream.enter(index, 0, 0);
         }
         let block = stream.block(7, 0);
-        assert_eq!((block.ssrc, block.fraction_lost, block.lost, block.highest), (7, 64, 25, 99));
+        assert_eq!(
+            (block.ssrc, block.fraction_lost, block.lost, block.highest),
+            (7, 64, 25, 99)
+        );
         assert_eq!(stream.block(7, 0).fraction_lost, 0);
     }
 }

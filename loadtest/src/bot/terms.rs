@@ -34,9 +34,14 @@ impl Terms {
                 terms.repair = id;
             }
         }
-        for (id, uri) in answer.lines().filter_map(|line| attribute(line, "a=extmap:")) {
+        for (id, uri) in answer
+            .lines()
+            .filter_map(|line| attribute(line, "a=extmap:"))
+        {
             let place = match uri {
-                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01" => &mut terms.transport_cc,
+                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01" => {
+                    &mut terms.transport_cc
+                }
                 "urn:ietf:params:rtp-hdrext:sdes:mid" => &mut terms.mid,
                 "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id" => &mut terms.rid,
                 "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id" => &mut terms.repaired_rid,

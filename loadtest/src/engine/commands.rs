@@ -50,7 +50,9 @@ impl Handle {
     /// # Errors
     /// The thread has ended.
     pub(crate) fn send(&self, command: Command) -> io::Result<()> {
-        self.commands.send(command).map_err(|_| io::Error::other("the media thread has ended"))?;
+        self.commands
+            .send(command)
+            .map_err(|_| io::Error::other("the media thread has ended"))?;
         self.waker.wake()
     }
 
@@ -58,9 +60,14 @@ impl Handle {
     ///
     /// # Errors
     /// The thread has ended.
-    pub(crate) async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Command) -> io::Result<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> io::Result<T> {
         let (reply, answer) = oneshot::channel();
         self.send(question(reply))?;
-        answer.await.map_err(|_| io::Error::other("the media thread has ended"))
+        answer
+            .await
+            .map_err(|_| io::Error::other("the media thread has ended"))
     }
 }

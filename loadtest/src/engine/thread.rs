@@ -34,7 +34,10 @@ pub(crate) fn start(run: u32, late: Duration) -> io::Result<Handle> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let (sender, receiver) = mpsc::channel();
-    let handle = Handle { commands: sender, waker };
+    let handle = Handle {
+        commands: sender,
+        waker,
+    };
     let thread = thread::Builder::new().name("media".into());
     thread.spawn(move || Engine::new(poll, receiver, run, late).run())?;
     Ok(handle)
@@ -166,14 +169,22 @@ impl Engine {
         let was_connected = seat.bot.connected;
         match timer {
             Timer::Frame(_, encoding) => {
-                let Some(interval) = seat.bot.encodings.get(usize::from(encoding)).map(|one| one.layer.interval) else {
+                let Some(interval) = seat
+                    .bot
+                    .encodings
+                    .get(usize::from(encoding))
+                    .map(|one| one.layer.interval)
+                else {
                     return;
                 };
                 if !self.sending {
                     return;
                 }
                 let late = now.saturating_duration_since(at);
-                self.shared.tally.lateness.saturating_record(late.as_nanos() as u64);
+                self.shared
+                    .tally
+                    .lateness
+                    .saturating_record(late.as_nanos() as u64);
                 seat.bot.send_frame(encoding.into(), &mut self.shared);
                 let next = if late > MAX_BACKLOG { now } else { at } + interval.div_f64(self.rate);
                 self.timers.set(next, timer);
@@ -182,7 +193,8 @@ impl Engine {
                 if let Some(messages) = seat.bot.spec.messages.filter(|_| self.sending) {
                     seat.bot.send_message(messages, &mut self.shared);
                     seat.bot.drive(now, &mut self.shared);
-                    self.timers.set(at + messages.interval.div_f64(self.rate), timer);
+                    self.timers
+                        .set(at + messages.interval.div_f64(self.rate), timer);
                 }
             }
             Timer::Rtc(_) => {
@@ -221,7 +233,8 @@ impl Engine {
         }
         if !seat.feedback_set && seat.bot.has_feedback() {
             seat.feedback_set = true;
-            self.timers.set(Instant::now() + FEEDBACK_INTERVAL, Timer::Feedback(bot));
+            self.timers
+                .set(Instant::now() + FEEDBACK_INTERVAL, Timer::Feedback(bot));
         }
         let arrival = seat.bot.link.as_ref().and_then(|link| link.next_arrival());
         if let Some(at) = arrival.filter(|_| seat.link_set.is_none()) {
@@ -234,19 +247,32 @@ impl Engine {
             let share = f64::from(bot.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX);
             for (place, encoding) in seat.bot.encodings.iter().enumerate() {
                 let interval = encoding.layer.interval.div_f64(self.rate);
-                self.timers.set(now + interval.mul_f64(share), Timer::Frame(bot, place as u16));
+                self.timers.set(
+                    now + interval.mul_f64(share),
+                    Timer::Frame(bot, place as u16),
+                );
             }
             if let Some(messages) = seat.bot.spec.messages {
-                self.timers.set(now + messages.interval.mul_f64(share), Timer::Message(bot));
+                self.timers
+                    .set(now + messages.interval.mul_f64(share), Timer::Message(bot));
             }
-            self.timers.set(now + REPORT_INTERVAL.mul_f64(share), Timer::Reports(bot));
+            self.timers
+                .set(now + REPORT_INTERVAL.mul_f64(share), Timer::Reports(bot));
         }
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Add { number, spec, ip, requests, offer } => {
-                let added = self.add(number, *spec, ip, requests).map_err(|error| error.to_string());
+            Command::Add {
+                number,
+                spec,
+                ip,
+                requests,
+                offer,
+            } => {
+                let added = self
+                    .add(number, *spec, ip, requests)
+                    .map_err(|error| error.to_string());
                 // The caller is gone if the run was broken off.
                 let _ = offer.send(added);
             }
@@ -255,7 +281,11 @@ impl Engine {
                 if let Some(seat) = self.seats.get_mut(number as usize).and_then(Option::take)
                     && seat.bot.link.is_none()
                 {
-                    let gaps = seat.bot.accounts.values().map(|account| account.missing(|_| 0));
+                    let gaps = seat
+                        .bot
+                        .accounts
+                        .values()
+                        .map(|account| account.missing(|_| 0));
                     self.missing_of_departed += gaps.sum::<u64>();
                 }
             }
@@ -295,7 +325,13 @@ impl Engine {
         self.shared.rooms[place] = spec.room;
         let now = Instant::now();
         let (bot, offer) = Bot::new(number, spec, ip, now, self.poll.registry(), &self.shared)?;
-        self.seats[place] = Some(Seat { bot, requests, rtc_set: now, feedback_set: false, link_set: None });
+        self.seats[place] = Some(Seat {
+            bot,
+            requests,
+            rtc_set: now,
+            feedback_set: false,
+            link_set: None,
+        });
         self.timers.set(now, Timer::Rtc(number));
         Ok(offer)
     }
@@ -310,7 +346,9 @@ impl Engine {
                 seat.bot.failed.get_or_insert_with(|| error.to_string());
                 None
             }),
-            Response::MediaSectionsRequirement(wanted) => seat.bot.add_sections(wanted.num_audios, wanted.num_videos),
+            Response::MediaSectionsRequirement(wanted) => {
+                seat.bot.add_sections(wanted.num_audios, wanted.num_videos)
+            }
             Response::Trickle(trickle) => {
                 seat.bot.candidate(&trickle.candidate_init);
                 None
@@ -331,7 +369,10 @@ impl Engine {
     }
 
     fn look(&self) -> View {
-        let mut view = View { counts: self.shared.tally.counts.clone(), ..View::default() };
+        let mut view = View {
+            counts: self.shared.tally.counts.clone(),
+            ..View::default()
+        };
         for seat in self.seats.iter().flatten() {
             view.connected += u32::from(seat.bot.connected);
             if let Some(failure) = &seat.bot.failed {
@@ -353,7 +394,8 @@ impl Engine {
 
     /// Calls `each` for every receiver and source that should reach it, and says whether something came.
     fn pairs(&self, mut each: impl FnMut(bool)) {
-        let mut rooms: std::collections::BTreeMap<u32, Vec<(u32, u32)>> = std::collections::BTreeMap::new();
+        let mut rooms: std::collections::BTreeMap<u32, Vec<(u32, u32)>> =
+            std::collections::BTreeMap::new();
         for (number, seat) in self.seats.iter().enumerate() {
             if let Some(seat) = seat.as_ref().filter(|seat| seat.bot.connected) {
                 let sources = seat.bot.sources().map(|source| (number as u32, source));
@@ -361,7 +403,9 @@ impl Engine {
             }
         }
         for (number, seat) in self.seats.iter().enumerate() {
-            let Some(seat) = seat.as_ref().filter(|seat| seat.bot.connected) else { continue };
+            let Some(seat) = seat.as_ref().filter(|seat| seat.bot.connected) else {
+                continue;
+            };
             for (owner, source) in rooms.get(&seat.bot.spec.room).into_iter().flatten() {
                 if *owner != number as u32 {
                     each(seat.bot.accounts.contains_key(source));
@@ -371,16 +415,25 @@ impl Engine {
     }
 
     fn verify(&self) -> Verification {
-        let mut verification = Verification { missing: self.missing_of_departed, ..Verification::default() };
+        let mut verification = Verification {
+            missing: self.missing_of_departed,
+            ..Verification::default()
+        };
         self.pairs(|live| {
             verification.pairs_expected += 1;
             verification.pairs_silent += u64::from(!live);
         });
         for seat in self.seats.iter().flatten() {
             for (source, account) in &seat.bot.accounts {
-                let owner = self.seats.get(bot_of(*source) as usize).and_then(Option::as_ref);
-                let missing =
-                    account.missing(|layer| owner.and_then(|owner| owner.bot.stamped(*source, layer)).unwrap_or(0));
+                let owner = self
+                    .seats
+                    .get(bot_of(*source) as usize)
+                    .and_then(Option::as_ref);
+                let missing = account.missing(|layer| {
+                    owner
+                        .and_then(|owner| owner.bot.stamped(*source, layer))
+                        .unwrap_or(0)
+                });
                 verification.layer_switches += account.switches;
                 if seat.bot.link.is_some() {
                     verification.missing_behind_bad_links += missing;
@@ -390,7 +443,11 @@ impl Engine {
                 }
             }
             verification.ports.push(seat.bot.socket.local.port());
-            if let Some(port) = seat.bot.remote_port().filter(|port| !verification.server_ports.contains(port)) {
+            if let Some(port) = seat
+                .bot
+                .remote_port()
+                .filter(|port| !verification.server_ports.contains(port))
+            {
                 verification.server_ports.push(port);
             }
         }

@@ -75,7 +75,9 @@ impl Latency {
             p99_us: at(0.99),
             p999_us: at(0.999),
             max_us: at(1.0),
-            percentiles_us: (0..=100).map(|percent| at(f64::from(percent) / 100.0)).collect(),
+            percentiles_us: (0..=100)
+                .map(|percent| at(f64::from(percent) / 100.0))
+                .collect(),
         }
     }
 }
@@ -90,21 +92,34 @@ impl Report {
         let verification = ended.verification.clone();
         let mut void = Vec::new();
         if lateness.p99_us > MAX_LATENESS_US {
-            void.push(format!("the generator lagged: 1 % of frames left more than {:.1} ms late", lateness.p99_us / 1_000.0));
+            void.push(format!(
+                "the generator lagged: 1 % of frames left more than {:.1} ms late",
+                lateness.p99_us / 1_000.0
+            ));
         }
         if ended.generator_drops > 0 {
-            void.push(format!("the generator's sockets dropped {} datagrams it did not read in time", ended.generator_drops));
+            void.push(format!(
+                "the generator's sockets dropped {} datagrams it did not read in time",
+                ended.generator_drops
+            ));
         }
         if ended.view.counts.send_failures > 0 {
-            void.push(format!("the kernel refused {} sends of the generator", ended.view.counts.send_failures));
+            void.push(format!(
+                "the kernel refused {} sends of the generator",
+                ended.view.counts.send_failures
+            ));
         }
         if ended.clock_moved_ns > MAX_CLOCK_MOVE_NS {
-            void.push(format!("the wall clock was moved by {} us", ended.clock_moved_ns / 1_000));
+            void.push(format!(
+                "the wall clock was moved by {} us",
+                ended.clock_moved_ns / 1_000
+            ));
         }
         let faults = &ended.view.counts;
-        let faultless = faults.duplicate + faults.wrong + faults.bad_switches + faults.undecipherable == 0
-            && verification.missing + verification.pairs_silent == 0
-            && ended.view.failed == 0;
+        let faultless =
+            faults.duplicate + faults.wrong + faults.bad_switches + faults.undecipherable == 0
+                && verification.missing + verification.pairs_silent == 0
+                && ended.view.failed == 0;
         Self {
             title: title.into(),
             load: load.clone(),
@@ -114,15 +129,28 @@ impl Report {
             megabit_per_s: counts.delivered_bytes as f64 * 8.0 / 1e6 / measured.seconds,
             ns_per_packet,
             packets_per_cpu_second: ns_per_packet.map(|ns| 1e9 / ns),
-            server_cpu_share: measured.server_cpu_ns.map(|ns| ns as f64 / 1e9 / measured.seconds),
-            server_threads: before.zip(after).map(|(before, after)| process::thread_times(before, after)).unwrap_or_default(),
-            server_rss_kib: before.zip(after).map(|(before, after)| (before.rss_kib, after.rss_kib)),
+            server_cpu_share: measured
+                .server_cpu_ns
+                .map(|ns| ns as f64 / 1e9 / measured.seconds),
+            server_threads: before
+                .zip(after)
+                .map(|(before, after)| process::thread_times(before, after))
+                .unwrap_or_default(),
+            server_rss_kib: before
+                .zip(after)
+                .map(|(before, after)| (before.rss_kib, after.rss_kib)),
             generator_cpu_share: measured.generator_cpu_ns as f64 / 1e9 / measured.seconds,
             generator_ns_per_packet: measured.generator_cpu_ns as f64 / delivered,
             latency: Latency::of(&measured.window.latency),
             lateness_p50_us: lateness.p50_us,
             lateness_p99_us: lateness.p99_us,
-            counts: Counts { delivered: counts.delivered, delivered_bytes: counts.delivered_bytes, sent: counts.sent, sent_bytes: counts.sent_bytes, ..faults.clone() },
+            counts: Counts {
+                delivered: counts.delivered,
+                delivered_bytes: counts.delivered_bytes,
+                sent: counts.sent,
+                sent_bytes: counts.sent_bytes,
+                ..faults.clone()
+            },
             verification,
             generator_drops: ended.generator_drops,
             server_drops: ended.server_drops,

@@ -29,10 +29,19 @@ pub(crate) fn page(title: &str, curves: &[Curve], reports: &[Report]) -> String 
         page.push_str(&chart(curve));
     }
     for report in reports {
-        let class = if report.void.is_empty() { "" } else { " class=\"void\"" };
+        let class = if report.void.is_empty() {
+            ""
+        } else {
+            " class=\"void\""
+        };
         // Writing to a string cannot fail.
         let _ = write!(page, "<h2{class}>{}</h2>", escape(&report.title));
-        let points = report.latency.percentiles_us.iter().enumerate().map(|(percent, us)| (percent as f64, *us));
+        let points = report
+            .latency
+            .percentiles_us
+            .iter()
+            .enumerate()
+            .map(|(percent, us)| (percent as f64, *us));
         page.push_str(&chart(&Curve {
             title: "Forward latency".into(),
             across: "share of packets, %".into(),
@@ -49,7 +58,13 @@ fn chart(curve: &Curve) -> String {
     if curve.points.is_empty() {
         return String::new();
     }
-    let most = |of: fn(&(f64, f64)) -> f64| curve.points.iter().map(of).fold(f64::MIN_POSITIVE, f64::max);
+    let most = |of: fn(&(f64, f64)) -> f64| {
+        curve
+            .points
+            .iter()
+            .map(of)
+            .fold(f64::MIN_POSITIVE, f64::max)
+    };
     let (right, top) = (most(|point| point.0), most(|point| point.1));
     let x = |value: f64| MARGIN + value / right * (WIDTH - 2.0 * MARGIN);
     let y = |value: f64| HEIGHT - MARGIN - value / top * (HEIGHT - 1.6 * MARGIN);
@@ -73,8 +88,16 @@ fn chart(curve: &Curve) -> String {
             number(right * share),
         );
     }
-    let line: Vec<String> = curve.points.iter().map(|(across, up)| format!("{:.1},{:.1}", x(*across), y(*up))).collect();
-    let _ = write!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"#0b6bcb\" stroke-width=\"2\"/>", line.join(" "));
+    let line: Vec<String> = curve
+        .points
+        .iter()
+        .map(|(across, up)| format!("{:.1},{:.1}", x(*across), y(*up)))
+        .collect();
+    let _ = write!(
+        svg,
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#0b6bcb\" stroke-width=\"2\"/>",
+        line.join(" ")
+    );
     if curve.points.len() <= 20 {
         for (across, up) in &curve.points {
             let (cx, cy) = (x(*across), y(*up));
@@ -98,11 +121,18 @@ fn chart(curve: &Curve) -> String {
 }
 
 fn number(value: f64) -> String {
-    if value >= 10.0 || value == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+    if value >= 10.0 || value == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.2}")
+    }
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -12,19 +12,45 @@ pub(crate) fn table(report: &Report) -> String {
         let _ = writeln!(text, "  {name:<28} {value}");
     };
     let (counts, verification, latency) = (&report.counts, &report.verification, &report.latency);
-    line("shape", format!("{:?}, {} rooms of {}", report.load.shape, report.load.rooms, report.load.participants));
+    line(
+        "shape",
+        format!(
+            "{:?}, {} rooms of {}",
+            report.load.shape, report.load.rooms, report.load.participants
+        ),
+    );
     line("measured", format!("{:.1} s", report.seconds));
-    line("delivered", format!("{:.0} packets/s, {:.1} Mbit/s", report.delivered_per_s, report.megabit_per_s));
-    if let (Some(ns), Some(per_second), Some(share)) =
-        (report.ns_per_packet, report.packets_per_cpu_second, report.server_cpu_share)
-    {
-        line("server", format!("{ns:.0} ns per packet, {per_second:.0} packets per CPU-second, {:.0} % of a core", share * 100.0));
+    line(
+        "delivered",
+        format!(
+            "{:.0} packets/s, {:.1} Mbit/s",
+            report.delivered_per_s, report.megabit_per_s
+        ),
+    );
+    if let (Some(ns), Some(per_second), Some(share)) = (
+        report.ns_per_packet,
+        report.packets_per_cpu_second,
+        report.server_cpu_share,
+    ) {
+        line(
+            "server",
+            format!(
+                "{ns:.0} ns per packet, {per_second:.0} packets per CPU-second, {:.0} % of a core",
+                share * 100.0
+            ),
+        );
         for thread in report.server_threads.iter().take(4) {
-            line("", format!("{:>6} ms in thread {}", thread.cpu_ms, thread.name));
+            line(
+                "",
+                format!("{:>6} ms in thread {}", thread.cpu_ms, thread.name),
+            );
         }
     }
     if let Some((before, after)) = report.server_rss_kib {
-        line("server memory", format!("{} MiB, at the end {} MiB", before / 1_024, after / 1_024));
+        line(
+            "server memory",
+            format!("{} MiB, at the end {} MiB", before / 1_024, after / 1_024),
+        );
     }
     line(
         "latency",
@@ -43,22 +69,52 @@ pub(crate) fn table(report: &Report) -> String {
             report.lateness_p99_us
         ),
     );
-    line("missing", format!("{} payloads; {} of {} streams silent", verification.missing, verification.pairs_silent, verification.pairs_expected));
-    line("duplicate, wrong, late", format!("{}, {}, {}", counts.duplicate, counts.wrong, counts.late));
-    line("bad layer switches", format!("{} of {}", counts.bad_switches, verification.layer_switches));
+    line(
+        "missing",
+        format!(
+            "{} payloads; {} of {} streams silent",
+            verification.missing, verification.pairs_silent, verification.pairs_expected
+        ),
+    );
+    line(
+        "duplicate, wrong, late",
+        format!("{}, {}, {}", counts.duplicate, counts.wrong, counts.late),
+    );
+    line(
+        "bad layer switches",
+        format!("{} of {}", counts.bad_switches, verification.layer_switches),
+    );
     line("undecipherable", counts.undecipherable.to_string());
     if verification.received_behind_bad_links > 0 {
         line(
             "behind bad links",
             format!(
                 "{} received, {} lost for good, {} repaired",
-                verification.received_behind_bad_links, verification.missing_behind_bad_links, counts.repaired
+                verification.received_behind_bad_links,
+                verification.missing_behind_bad_links,
+                counts.repaired
             ),
         );
     }
-    line("probes", format!("{} packets of padding or repetition", counts.probes));
-    line("dropped by sockets", format!("server {}, generator {}", report.server_drops, report.generator_drops));
-    line("exact", if report.exact { "yes".into() } else { "NO".into() });
+    line(
+        "probes",
+        format!("{} packets of padding or repetition", counts.probes),
+    );
+    line(
+        "dropped by sockets",
+        format!(
+            "server {}, generator {}",
+            report.server_drops, report.generator_drops
+        ),
+    );
+    line(
+        "exact",
+        if report.exact {
+            "yes".into()
+        } else {
+            "NO".into()
+        },
+    );
     for reason in &report.void {
         line("VOID", reason.clone());
     }

@@ -71,17 +71,27 @@ impl Joiner {
                 os: "linux".into(),
                 ..Default::default()
             }),
-            connection_settings: Some(proto::ConnectionSettings { auto_subscribe: true, ..Default::default() }),
+            connection_settings: Some(proto::ConnectionSettings {
+                auto_subscribe: true,
+                ..Default::default()
+            }),
             publisher_offer: Some(offer),
             add_track_requests: tracks,
             ..Default::default()
         };
         let token = self.api.token(identity, room)?;
         let base = self.url.trim_end_matches('/').replacen("http", "ws", 1);
-        let url = format!("{base}/rtc/v1?access_token={token}&join_request={}", wrap(&request)?);
-        let connected = timeout(JOIN_TIMEOUT, connect_async(url)).await.map_err(|_| SignalError::Timeout)?;
+        let url = format!(
+            "{base}/rtc/v1?access_token={token}&join_request={}",
+            wrap(&request)?
+        );
+        let connected = timeout(JOIN_TIMEOUT, connect_async(url))
+            .await
+            .map_err(|_| SignalError::Timeout)?;
         let (mut socket, _) = connected.map_err(refusal)?;
-        let first = timeout(JOIN_TIMEOUT, next(&mut socket)).await.map_err(|_| SignalError::Timeout)?;
+        let first = timeout(JOIN_TIMEOUT, next(&mut socket))
+            .await
+            .map_err(|_| SignalError::Timeout)?;
         match first {
             Some(Response::Join(_)) => Ok(Signal(socket)),
             _ => Err(SignalError::NoJoin),
@@ -91,7 +101,12 @@ impl Joiner {
 
 impl Signal {
     /// Carries messages both ways until the server closes or `requests` ends, which is a leave.
-    pub(crate) async fn run(self, bot: u32, engine: &Handle, mut requests: UnboundedReceiver<Request>) {
+    pub(crate) async fn run(
+        self,
+        bot: u32,
+        engine: &Handle,
+        mut requests: UnboundedReceiver<Request>,
+    ) {
         let mut socket = self.0;
         let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         loop {
@@ -108,7 +123,10 @@ impl Signal {
             };
             let leaves = request.is_none();
             let request = request.unwrap_or_else(|| Request::Leave(proto::LeaveRequest::default()));
-            let bytes = proto::SignalRequest { message: Some(request) }.encode_to_vec();
+            let bytes = proto::SignalRequest {
+                message: Some(request),
+            }
+            .encode_to_vec();
             if socket.send(Message::Binary(bytes.into())).await.is_err() || leaves {
                 // The other side may have closed already.
                 let _ = socket.close(None).await;
@@ -136,8 +154,10 @@ async fn next(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Option
 fn wrap(request: &proto::JoinRequest) -> Result<String, std::io::Error> {
     let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
     zipped.write_all(&request.encode_to_vec())?;
-    let wrapped =
-        proto::WrappedJoinRequest { compression: Wrapped::Gzip as i32, join_request: zipped.finish()? };
+    let wrapped = proto::WrappedJoinRequest {
+        compression: Wrapped::Gzip as i32,
+        join_request: zipped.finish()?,
+    };
     Ok(URL_SAFE.encode(wrapped.encode_to_vec()))
 }
 
@@ -145,7 +165,8 @@ fn refusal(error: WsError) -> SignalError {
     match error {
         WsError::Http(response) => SignalError::Refused {
             status: response.status().as_u16(),
-            body: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned(),
+            body: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default())
+                .into_owned(),
         },
         error => SignalError::Connection(Box::new(error)),
     }

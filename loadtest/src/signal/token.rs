@@ -41,12 +41,20 @@ struct Grant<'a> {
 impl Api {
     /// A token that lets `identity` join `room`.
     pub(crate) fn token(&self, identity: &str, room: &str) -> Result<String, TokenError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
         let claims = Claims {
             iss: &self.key,
             sub: identity,
             exp: now + VALID_S,
-            video: Grant { room, room_join: true, can_publish: true, can_subscribe: true, can_publish_data: true },
+            video: Grant {
+                room,
+                room_join: true,
+                can_publish: true,
+                can_subscribe: true,
+                can_publish_data: true,
+            },
         };
         let secret = EncodingKey::from_secret(self.secret.as_bytes());
         Ok(encode(&Header::new(Algorithm::HS256), &claims, &secret)?)

@@ -14,7 +14,9 @@ pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Whether a datagram that is neither STUN nor DTLS is RTCP rather than RTP (RFC 5761 section 4).
 pub(crate) fn is_rtcp(datagram: &[u8]) -> bool {
-    datagram.get(1).is_some_and(|kind| (192..=223).contains(kind))
+    datagram
+        .get(1)
+        .is_some_and(|kind| (192..=223).contains(kind))
 }
 
 /// The 64-bit number nearest to `last` whose low 16 bits are `low`.

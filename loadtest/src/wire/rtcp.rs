@@ -25,7 +25,9 @@ pub(crate) fn read(mut compound: &[u8], mut told: impl FnMut(Told)) {
         let format = packet[0] & 0x1F;
         match (packet[1], format) {
             (SENDER_REPORT, _) => {
-                if let (Some(ssrc), Some(high), Some(low)) = (be32(packet, 4), be16(packet, 10), be16(packet, 12)) {
+                if let (Some(ssrc), Some(high), Some(low)) =
+                    (be32(packet, 4), be16(packet, 10), be16(packet, 12))
+                {
                     let ntp_middle = u32::from(high) << 16 | u32::from(low);
                     told(Told::SenderReport { ssrc, ntp_middle });
                 }
@@ -61,7 +63,9 @@ fn split(compound: &[u8]) -> Option<(&[u8], &[u8])> {
 fn lost(entry: &[u8]) -> impl Iterator<Item = u16> {
     let first = be16(entry, 0).unwrap_or_default();
     let mask = be16(entry, 2).unwrap_or_default();
-    let following = (0..16).filter(move |bit| mask >> bit & 1 == 1).map(move |bit| first.wrapping_add(bit + 1));
+    let following = (0..16)
+        .filter(move |bit| mask >> bit & 1 == 1)
+        .map(move |bit| first.wrapping_add(bit + 1));
     std::iter::once(first).chain(following)
 }
 
@@ -84,11 +88,23 @@ pub(crate) struct Block {
 /// Appends receiver reports of at most 31 blocks each.
 pub(crate) fn append_receiver_reports(packet: &mut Vec<u8>, sender: u32, blocks: &[Block]) {
     for blocks in blocks.chunks(31) {
-        append_head(packet, blocks.len() as u8, RECEIVER_REPORT, 1 + 6 * blocks.len(), sender);
+        append_head(
+            packet,
+            blocks.len() as u8,
+            RECEIVER_REPORT,
+            1 + 6 * blocks.len(),
+            sender,
+        );
         for block in blocks {
             packet.extend_from_slice(&block.ssrc.to_be_bytes());
             let lost = block.lost.min(0x7F_FFFF) | u32::from(block.fraction_lost) << 24;
-            for word in [lost, block.highest, block.jitter, block.last_report, block.delay] {
+            for word in [
+                lost,
+                block.highest,
+                block.jitter,
+                block.last_report,
+                block.delay,
+            ] {
                 packet.extend_from_slice(&word.to_be_bytes());
             }
         }
@@ -96,7 +112,14 @@ pub(crate) fn append_receiver_reports(packet: &mut Vec<u8>, sender: u32, blocks:
 }
 
 /// Appends a sender report without blocks. `unix_ns` is the wall clock at `timestamp`.
-pub(crate) fn append_sender_report(packet: &mut Vec<u8>, ssrc: u32, unix_ns: u64, timestamp: u32, packets: u32, octets: u32) {
+pub(crate) fn append_sender_report(
+    packet: &mut Vec<u8>,
+    ssrc: u32,
+    unix_ns: u64,
+    timestamp: u32,
+    packets: u32,
+    octets: u32,
+) {
     /// Seconds from 1900 to 1970.
     const NTP_OFFSET: u64 = 2_208_988_800;
     append_head(packet, 0, SENDER_REPORT, 6, ssrc);
@@ -134,7 +157,13 @@ pub(crate) fn append_nack(packet: &mut Vec<u8>, sender: u32, media: u32, sequenc
 
 /// Appends a transport-wide feedback message around its content (see [`super::transport_cc`]).
 pub(crate) fn append_transport_cc(packet: &mut Vec<u8>, sender: u32, media: u32, content: &[u8]) {
-    append_head(packet, 15, TRANSPORT_FEEDBACK, 2 + content.len() / 4, sender);
+    append_head(
+        packet,
+        15,
+        TRANSPORT_FEEDBACK,
+        2 + content.len() / 4,
+        sender,
+    );
     packet.extend_from_slice(&media.to_be_bytes());
     packet.extend_from_slice(content);
 }
@@ -159,8 +188,16 @@ mod tests {
         append_key_frame_request(&mut packet, 1, 7);
         let mut told = Vec::new();
         read(&packet, |one| told.push(one));
-        assert!(matches!(told[0], Told::SenderReport { ssrc: 5, ntp_middle } if ntp_middle as u16 == 0x8000));
-        assert_eq!(told[1], Told::Lost { ssrc: 6, sequences: vec![10, 11, 26, 27, 65_535] });
+        assert!(
+            matches!(told[0], Told::SenderReport { ssrc: 5, ntp_middle } if ntp_middle as u16 == 0x8000)
+        );
+        assert_eq!(
+            told[1],
+            Told::Lost {
+                ssrc: 6,
+                sequences: vec![10, 11, 26, 27, 65_535]
+            }
+        );
         assert_eq!(told[2], Told::KeyFrameWanted { ssrc: 7 });
     }
 

@@ -100,7 +100,11 @@ impl NewHeader<'_> {
         if !some {
             return;
         }
-        let bytes: usize = self.extensions.iter().map(|(_, value)| 1 + value.len()).sum();
+        let bytes: usize = self
+            .extensions
+            .iter()
+            .map(|(_, value)| 1 + value.len())
+            .sum();
         let words = bytes.div_ceil(4);
         packet.extend_from_slice(&[0xBE, 0xDE]);
         packet.extend_from_slice(&(words as u16).to_be_bytes());
@@ -130,7 +134,16 @@ mod tests {
         header.append(&mut packet);
         packet.extend_from_slice(b"payload");
         let read = Header::read(&packet).expect("a header");
-        assert_eq!((read.payload_type, read.marker, read.sequence, read.timestamp, read.ssrc), (96, true, 65_535, 7, 9));
+        assert_eq!(
+            (
+                read.payload_type,
+                read.marker,
+                read.sequence,
+                read.timestamp,
+                read.ssrc
+            ),
+            (96, true, 65_535, 7, 9)
+        );
         assert_eq!(read.extension16(&packet, 3), Some(0xAABB));
         assert_eq!(read.extension16(&packet, 5), None);
         assert_eq!(read.payload(&packet), b"payload");
@@ -139,9 +152,17 @@ mod tests {
     #[test]
     fn padding_is_no_payload_and_cut_packets_are_no_packets() {
         let mut packet = vec![0xA0, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 2];
-        assert_eq!(Header::read(&packet).expect("a header").payload(&packet), [1, 2]);
+        assert_eq!(
+            Header::read(&packet).expect("a header").payload(&packet),
+            [1, 2]
+        );
         *packet.last_mut().expect("one") = 200;
-        assert!(Header::read(&packet).expect("a header").payload(&packet).is_empty());
+        assert!(
+            Header::read(&packet)
+                .expect("a header")
+                .payload(&packet)
+                .is_empty()
+        );
         for cut in 0..12 {
             assert_eq!(Header::read(&packet[..cut]), None);
         }

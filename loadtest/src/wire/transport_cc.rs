@@ -28,7 +28,11 @@ impl Arrivals {
     /// A packet with this transport-wide number came at `at_ns`.
     pub(crate) fn add(&mut self, number: u16, at_ns: u64) {
         // A start away from zero lets early packets be out of order.
-        let extended = if self.last == 0 { 65_536 + u64::from(number) } else { extend(self.last, number) };
+        let extended = if self.last == 0 {
+            65_536 + u64::from(number)
+        } else {
+            extend(self.last, number)
+        };
         self.last = self.last.max(extended);
         self.list.push((extended, at_ns));
     }
@@ -44,8 +48,12 @@ impl Arrivals {
             rest = &rest[rest.partition_point(|(number, _)| *number < next)..];
         }
         while let Some((first, _)) = rest.first() {
-            let base = self.next.filter(|next| first - next < MAX_PACKETS).unwrap_or(*first);
-            let (now, later) = rest.split_at(rest.partition_point(|(number, _)| *number < base + MAX_PACKETS));
+            let base = self
+                .next
+                .filter(|next| first - next < MAX_PACKETS)
+                .unwrap_or(*first);
+            let (now, later) =
+                rest.split_at(rest.partition_point(|(number, _)| *number < base + MAX_PACKETS));
             rest = later;
             self.next = now.last().map(|(number, _)| number + 1);
             message(&encode(base, now, self.messages));
@@ -95,7 +103,8 @@ fn encode(base: u64, arrivals: &[(u64, u64)], count: u8) -> Vec<u8> {
         } else {
             let (seven, later) = rest.split_at(rest.len().min(7));
             rest = later;
-            let packed = |chunk, (at, symbol): (usize, &u8)| chunk | u16::from(*symbol) << (12 - 2 * at);
+            let packed =
+                |chunk, (at, symbol): (usize, &u8)| chunk | u16::from(*symbol) << (12 - 2 * at);
             seven.iter().enumerate().fold(0xC000, packed)
         };
         content.extend_from_slice(&chunk.to_be_bytes());

@@ -1,5 +1,9 @@
 //! Time of the packet path for each packet forwarded, to 1, 10 and 50 subscribers.
-#![allow(clippy::disallowed_methods, missing_docs, reason = "benchmarks read the clock")]
+#![allow(
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "benchmarks read the clock"
+)]
 
 mod common;
 
@@ -10,7 +14,9 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 fn forward(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forward a packet");
-    group.sample_size(20).measurement_time(Duration::from_secs(5));
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(5));
     for subscribers in [1, 10, 50] {
         let mut rig = Rig::new(subscribers);
         group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| {

@@ -1,6 +1,10 @@
 //! Forwards for two virtual seconds to the number of subscribers given, and says how many packets that were. The gate
 //! counts the instructions of `measured_turn` in it.
-#![allow(clippy::disallowed_methods, missing_docs, reason = "benchmarks read the clock")]
+#![allow(
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "benchmarks read the clock"
+)]
 
 mod common;
 
@@ -9,7 +13,9 @@ use std::time::Duration;
 use common::Rig;
 
 fn main() {
-    let subscribers = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(10);
+    let subscribers = std::env::args()
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(10);
     let mut rig = Rig::new(subscribers);
     rig.advance(Duration::from_secs(2));
     println!("packets {}", rig.forwarded);

@@ -32,14 +32,20 @@ impl Rig {
         for number in 0..subscribers {
             join(&mut world, &format!("subscriber {number}"));
         }
-        world.client(publisher).publish("camera", TrackKind::Video, &[]);
+        world
+            .client(publisher)
+            .publish("camera", TrackKind::Video, &[]);
         world.run_until("everybody is connected", |world| {
             world.clients.values().all(|client| client.connected)
         });
         for media in &mut world.client(publisher).media {
             media.frame_bytes = FRAME_BYTES;
         }
-        let mut rig = Self { world, spent: Duration::ZERO, forwarded: 0 };
+        let mut rig = Self {
+            world,
+            spent: Duration::ZERO,
+            forwarded: 0,
+        };
         rig.world.run(Duration::from_secs(1));
         rig.advance(WARM_UP);
         rig
@@ -56,7 +62,11 @@ impl Rig {
             while let Some((from, to, contents)) = world.network.arrive(world.now) {
                 if to == SocketAddr::from(SERVER) {
                     arrivals.push((from, contents));
-                } else if let Some(client) = world.clients.values_mut().find(|client| client.address == to) {
+                } else if let Some(client) = world
+                    .clients
+                    .values_mut()
+                    .find(|client| client.address == to)
+                {
                     client.receive(world.now, from, &contents);
                 }
             }
@@ -67,7 +77,12 @@ impl Rig {
             while world.shard.poll_output().is_some() {}
             for transmit in transmits.drain(..) {
                 self.forwarded += u64::from(transmit.contents.len() > 900);
-                world.network.send(world.now, transmit.source, transmit.destination, transmit.contents);
+                world.network.send(
+                    world.now,
+                    transmit.source,
+                    transmit.destination,
+                    transmit.contents,
+                );
             }
             for client in world.clients.values_mut() {
                 client.step(world.now);
@@ -106,7 +121,10 @@ fn measured_turn(
 
 fn join(world: &mut World, identity: &str) -> ConnectionId {
     let client = Client::new(world, identity);
-    let link = Link { delay: STEP, ..Link::default() };
+    let link = Link {
+        delay: STEP,
+        ..Link::default()
+    };
     world.network.set_link(client.address, link);
     world.join(client)
 }

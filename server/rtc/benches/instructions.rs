@@ -1,4 +1,4 @@
-//! Forwards for two virtual seconds to the number of subscribers given, and says how many packets that were. The gate
+//! Forwards for a virtual second to the number of subscribers given, and says how many packets that were. The gate
 //! counts the instructions of `measured_turn` in it.
 #![allow(
     clippy::disallowed_methods,
@@ -17,6 +17,6 @@ fn main() {
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(10);
     let mut rig = Rig::new(subscribers);
-    rig.advance(Duration::from_secs(2));
+    rig.advance(Duration::from_secs(1));
     println!("packets {}", rig.forwarded);
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use scenario::{Client, Link, SERVER, World};
 use tradewind_rtc::{ConnectionId, Protocol, Received, Shard, TrackKind, Transmit};
 
-const STEP: Duration = Duration::from_millis(1);
+const STEP: Duration = Duration::from_millis(3);
 /// A frame of ten packets.
 const FRAME_BYTES: usize = 10_000;
 /// Estimates and caches reach their usual size in this time.
-const WARM_UP: Duration = Duration::from_secs(3);
+const WARM_UP: Duration = Duration::from_secs(1);
 
 pub struct Rig {
     world: World,
@@ -46,7 +46,7 @@ impl Rig {
             spent: Duration::ZERO,
             forwarded: 0,
         };
-        rig.world.run(Duration::from_secs(1));
+        rig.world.run(Duration::from_millis(200));
         rig.advance(WARM_UP);
         rig
     }

@@ -32,12 +32,13 @@ impl Rig {
         for number in 0..subscribers {
             join(&mut world, &format!("subscriber {number}"));
         }
-        world
-            .client(publisher)
-            .publish("camera", TrackKind::Video, &[]);
         world.run_until("everybody is connected", |world| {
             world.clients.values().all(|client| client.connected)
         });
+        // Media that are due before their client is connected would hold virtual time still.
+        world
+            .client(publisher)
+            .publish("camera", TrackKind::Video, &[]);
         for media in &mut world.client(publisher).media {
             media.frame_bytes = FRAME_BYTES;
         }

@@ -5,7 +5,8 @@ CARGO ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 FLAGS ?=
 
-.PHONY: help run test test-unit test-system bench-relay lint deny fuzz-build fuzz-replay pages build clean
+.PHONY: help run test test-unit test-system lint deny fuzz-build fuzz-replay pages build clean demo \
+	bench-build bench-forward bench-curves bench-micro bench-micro-update bench-relay bench-placement profile soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +50,45 @@ fuzz-replay: ## replay the committed fuzz inputs
 
 deny: ## licences, sources and advisories of dependencies
 	$(CARGO) deny check
+
+# Benchmarks: the profile to build the server with (dist = as shipped), the cores, and options for both processes.
+PROFILE ?= release
+SERVER_CORE ?= 0
+GENERATOR_CORE ?= 1
+MINUTES ?= 20
+NICE ?= 0
+REPORTS := $(TARGET)/reports
+LOADTEST = $(TARGET)/release/tradewind-loadtest
+MACHINE = --server $(TARGET)/$(PROFILE)/tradewind --server-core $(SERVER_CORE) --generator-core $(GENERATOR_CORE) --nice $(NICE)
+
+bench-build: pages
+	$(CARGO) build --profile $(PROFILE) --package tradewind
+	$(CARGO) build --release --package tradewind-loadtest
+	mkdir -p $(REPORTS)
+
+bench-forward: bench-build ## cost of a packet beside a floor, latency, memory, joins; the last line is JSON
+	$(LOADTEST) bench-forward $(MACHINE) --html $(REPORTS)/forward.html
+
+bench-curves: bench-build ## cost against calls, subscribers, tracks, sizes, bad links
+	$(LOADTEST) bench-curves $(MACHINE) --html $(REPORTS)/curves.html --json $(REPORTS)/curves.json
+
+bench-micro: ## time and instructions of the packet path; fails above the budget
+	$(CARGO) bench --package tradewind-rtc --bench forward
+	server/rtc/benches/gate check "$$($(MAKE) -s bench-micro-program)"
+
+bench-micro-update: ## write the instructions counted now into the budget
+	server/rtc/benches/gate update "$$($(MAKE) -s bench-micro-program)"
+
+# Where cargo put the program whose instructions are counted.
+bench-micro-program:
+	@$(CARGO) bench --package tradewind-rtc --bench instructions --no-run --message-format json \
+		| sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p'
+
+profile: bench-build ## flame graph of the server under load
+	$(LOADTEST) profile $(MACHINE) --svg $(REPORTS)/profile.svg
+
+soak: bench-build ## participants come and go for MINUTES; memory must end where it began
+	$(LOADTEST) soak $(MACHINE) --minutes $(MINUTES) --html $(REPORTS)/soak.html
 
 clean: ## remove build output
 	$(CARGO) clean

@@ -1,0 +1,202 @@
+//! Cost per packet, latency, memory and joins, beside a floor measured in the same run on the same core.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+
+use super::MachineArgs;
+use super::floor::{self, Sink};
+use super::rig::{self, Rate, Rig, video};
+use super::server::stay_on_core;
+use crate::plan::{Load, Shape};
+use crate::report::{Report, page, table};
+use crate::run::Progress;
+
+/// Packets a second of one stream at the rate of the load.
+const STREAM_PPS: f64 = 300.0;
+const LATENCY_SHARE: f64 = 0.7;
+
+#[derive(Args)]
+pub(crate) struct ForwardArgs {
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Floor and server phases, one after the other; medians count.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Seconds of each server phase.
+    #[arg(long, default_value_t = 3)]
+    phase: u64,
+}
+
+/// The last line.
+#[derive(Serialize)]
+struct Figures {
+    ns_per_packet: f64,
+    limit_ns_per_packet: f64,
+    ratio_to_limit: f64,
+    naive_ns_per_packet: f64,
+    naive_ratio: f64,
+    packets_per_cpu_second: f64,
+    p50_us: f64,
+    p99_us: f64,
+    latency_server_share: f64,
+    kib_per_participant: f64,
+    kib_per_participant_idle: f64,
+    kib_per_participant_active: f64,
+    joins_per_cpu_second: f64,
+    meeting25_cost_ratio: f64,
+    fanout500_cost_ratio: f64,
+    generator_ns_per_packet: f64,
+    /// Multiples of 30 frames a second that were measured, where a core could not carry more.
+    rate_fanout50: f64,
+    rate_fanout500: f64,
+    rate_meeting25: f64,
+    exact: bool,
+    void: Vec<String>,
+}
+
+pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
+    let machine = &args.machine;
+    stay_on_core(machine.generator_core, machine.nice)?;
+    let phase = Duration::from_secs(args.phase);
+    let mut progress = Progress::default();
+
+    progress.say("joins and idle participants");
+    let idle_load = video(Shape::Idle, 50, 2);
+    let idle = Rig::start(machine, &idle_load, None).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let kib_idle = idle.kib_per_participant()?;
+    let joins_per_cpu_second = f64::from(idle_load.bots()) / (idle.join_cpu_ns as f64 / 1e9);
+    drop(idle);
+
+    progress.say("one to 50, beside the floor");
+    let sink = Sink::start()?;
+    let mut rig = Rig::start(machine, &video(Shape::Fanout, 4, 51), None).await?;
+    rig.run_at(Rate::Nominal).await?;
+    let rate_fanout50 = rig.rate;
+    let (mut floors, mut naives, mut costs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut last = None;
+    for _ in 0..args.rounds.max(1) {
+        rig.quiet()?;
+        floors.push(floor::measure(machine, &sink, false)?.ns_per_packet());
+        naives.push(floor::measure(machine, &sink, true)?.ns_per_packet());
+        rig.resume().await?;
+        let measured = rig.measure(phase).await?;
+        let cpu_ns = measured.server_cpu_ns.context("the server's CPU time")?;
+        costs.push(cpu_ns as f64 / measured.window.counts.delivered.max(1) as f64);
+        last = Some(measured);
+    }
+    let kib_active = rig.kib_per_participant()?;
+    let last = last.context("at least one round")?;
+    let fanout50 = rig.finish("One to 50, four rooms", &last).await?;
+    drop(sink);
+    let ns = median(&mut costs);
+
+    progress.say("latency at 70 % of a core");
+    let rooms = (LATENCY_SHARE * 1e9 / (ns * STREAM_PPS * 50.0 * 2.0)).clamp(2.0, 16.0) as u32;
+    let busy_load = video(Shape::Fanout, rooms, 51);
+    let busy = rig::measure(
+        machine,
+        "One to 50 at 70 % of a core",
+        &busy_load,
+        Rate::Share(LATENCY_SHARE),
+        2 * phase,
+        None,
+    )
+    .await?;
+
+    progress.say("one to 500");
+    let fanout500_load = video(Shape::Fanout, 1, 501);
+    let fanout500 = rig::measure(
+        machine,
+        "One to 500",
+        &fanout500_load,
+        Rate::Nominal,
+        phase,
+        None,
+    )
+    .await?;
+    // Everybody receives 24 streams: three packets a frame, 860 kbit/s each, the same in the calls beside it.
+    progress.say("a meeting of 25");
+    let meeting_load = Load {
+        packets_per_frame: 3,
+        ..video(Shape::Meeting, 1, 25)
+    };
+    let meeting = rig::measure(
+        machine,
+        "A meeting of 25",
+        &meeting_load,
+        Rate::Nominal,
+        phase,
+        None,
+    )
+    .await?;
+    progress.say("calls of two");
+    let calls_load = Load {
+        packets_per_frame: 3,
+        ..video(Shape::Calls, 60, 2)
+    };
+    let rate = Rate::Fixed(meeting.rate);
+    let calls = rig::measure(machine, "60 calls of two", &calls_load, rate, phase, None).await?;
+    progress.end();
+
+    let (limit, naive) = (median(&mut floors), median(&mut naives));
+    let cost = |report: &Report| report.ns_per_packet.unwrap_or(f64::NAN);
+    let reports = [
+        fanout50,
+        busy.report,
+        fanout500.report,
+        meeting.report,
+        calls.report,
+    ];
+    let [_, busy, of_fanout500, of_meeting, of_calls] = &reports;
+    let void = reports.iter().flat_map(|report| {
+        report
+            .void
+            .iter()
+            .map(|reason| format!("{}: {reason}", report.title))
+    });
+    let figures = Figures {
+        ns_per_packet: round(ns),
+        limit_ns_per_packet: round(limit),
+        ratio_to_limit: round(ns / limit),
+        naive_ns_per_packet: round(naive),
+        naive_ratio: round(naive / ns),
+        packets_per_cpu_second: (1e9 / ns).round(),
+        p50_us: busy.latency.p50_us,
+        p99_us: busy.latency.p99_us,
+        latency_server_share: round(busy.server_cpu_share.unwrap_or_default()),
+        kib_per_participant: round(kib_active),
+        kib_per_participant_idle: round(kib_idle),
+        kib_per_participant_active: round(kib_active),
+        joins_per_cpu_second: round(joins_per_cpu_second),
+        meeting25_cost_ratio: round(cost(of_meeting) / cost(of_calls)),
+        fanout500_cost_ratio: round(cost(of_fanout500) / ns),
+        generator_ns_per_packet: round(of_fanout500.generator_ns_per_packet),
+        rate_fanout50: round(rate_fanout50),
+        rate_fanout500: round(fanout500.rate),
+        rate_meeting25: round(meeting.rate),
+        exact: reports.iter().all(|report| report.exact),
+        void: void.collect(),
+    };
+    for report in &reports {
+        println!("{}\n{}", report.title, table(report));
+    }
+    if let Some(path) = &machine.html {
+        std::fs::write(path, page("Forwarding", &[], &reports))?;
+    }
+    println!("{}", serde_json::to_string(&figures)?);
+    Ok(())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// To three decimals, for reading.
+fn round(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}

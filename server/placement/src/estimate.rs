@@ -135,13 +135,18 @@ fn gather(fleet: &Fleet, policy: &Policy, party: &Party, now: Timestamp) -> Vec<
         .iter()
         .filter(|p| now.since(p.at).0 <= policy.probe_lifetime.0)
     {
-        let samples = f64::from(probe.samples.max(1));
-        // The least of n queueing delays is an nth of the mean one, and doubted as much; the rest averages out.
-        let queueing = policy.probe_jitter.0 / samples;
-        let rtt = (probe.rtt.0 - queueing).max(LEAST_RTT_MS);
-        let variance = match probe.deviation {
-            Some(deviation) => deviation.0.powi(2),
-            None => (policy.probe_noise.0 * rtt).powi(2) / samples + queueing.powi(2),
+        let (rtt, variance) = match probe.deviation {
+            Some(deviation) => (probe.rtt.0, deviation.0.powi(2)),
+            None => {
+                let samples = f64::from(probe.samples.max(1));
+                // The least of n queueing delays is an nth of the mean one, and doubted as much; the rest averages out.
+                let queueing = policy.probe_jitter.0 / samples;
+                let rtt = (probe.rtt.0 - queueing).max(LEAST_RTT_MS);
+                (
+                    rtt,
+                    (policy.probe_noise.0 * rtt).powi(2) / samples + queueing.powi(2),
+                )
+            }
         };
         add(probe, Source::Probe, rtt, variance);
     }

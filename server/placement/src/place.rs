@@ -153,13 +153,16 @@ impl Decision {
             terms,
             ..
         } = &self.choice;
-        let (route, protocol) = match nodes {
+        let (mut route, protocol): (Vec<usize>, u16) = match nodes {
             Nodes::One(a) => (vec![*a], c.fleet.nodes()[*a].protocols.newest),
             Nodes::Two(a, b, way) => {
                 let stops = std::iter::once(*a).chain(way.via()).chain([*b]).collect();
                 (stops, way.protocol)
             }
         };
+        if route.first() != entries.first() {
+            route.reverse();
+        }
         let parties = c.request.parties.iter();
         Placement {
             entries: parties

@@ -112,7 +112,7 @@ pub enum Reason {
 pub struct Placement {
     /// The entry node of each party, in the request's order.
     pub entries: Vec<(PartyId, NodeId)>,
-    /// One node, or the way from the first entry node to the second with the nodes of a detour between.
+    /// One node, or the way from the first party's entry node to the other with the nodes of a detour between.
     pub route: Vec<NodeId>,
     /// One for each entry node, if the fleet has one.
     pub standby: Vec<Standby>,

@@ -51,7 +51,8 @@ pub struct Measurement {
     pub node: NodeId,
     /// For probes the least of `samples`, since queues only ever add.
     pub rtt: Millis,
-    /// Standard deviation, where the source knows it; else the policy's noise model tells.
+    /// Standard deviation, where the source knows it; the round trip is then taken as it is. Else the policy's model
+    /// of noise and queueing tells.
     pub deviation: Option<Millis>,
     pub samples: u32,
     pub loss: Option<Share>,

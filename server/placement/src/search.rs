@@ -7,7 +7,6 @@
 
 use crate::candidates::{Candidates, LegCost};
 use crate::emodel::delay_impairment;
-use crate::fleet::Cell;
 use crate::placement::Terms;
 use crate::route;
 use crate::score::Nodes;
@@ -174,28 +173,12 @@ impl Search<'_, '_> {
                 if value + other > left {
                     break;
                 }
-                if a != b && !self.hopeless([a, b]) {
+                if a != b && value + other + slope * c.fleet.at_least_between(a, b) <= left {
                     self.offer_two(a, b);
                     left = budget(self.mark());
                 }
             }
         }
-    }
-
-    /// Whether two parties entering at these nodes cannot beat the mark by the direct link, if that is what they get.
-    fn hopeless(&self, at: [usize; 2]) -> bool {
-        let c = self.c;
-        let (forth, back) = (c.fleet.link(at[0], at[1]), c.fleet.link(at[1], at[0]));
-        if !(is_good(c, forth) && is_good(c, back)) {
-            return false;
-        }
-        let (first, second) = (&c.legs(at[0])[0], &c.legs(at[1])[1]);
-        let link = f64::from(forth.rtt + back.rtt) / 4.0 + 2.0 * c.policy.hop_delay.0;
-        c.bound(
-            first.one_way + second.one_way + link,
-            self.least(first) + self.least(second),
-            true,
-        ) > self.mark()
     }
 
     fn pairs_for_many(&mut self, nodes: &[usize]) {
@@ -248,12 +231,7 @@ impl Search<'_, '_> {
             apart += on_a.one_way.min(on_b.one_way);
             least += self.least(on_a).min(self.least(on_b));
         }
-        let (forth, back) = (c.fleet.link(a, b), c.fleet.link(b, a));
-        let link = match is_good(c, forth) && is_good(c, back) {
-            true => f64::from(forth.rtt + back.rtt) / 4.0 * c.crossing(1),
-            // Unknown until a detour is looked for.
-            false => 0.0,
-        };
+        let link = c.fleet.at_least_between(a, b) * c.crossing(1);
         if c.bound(
             apart * c.legs_per_pair() + link + c.policy.hop_delay.0,
             least,
@@ -351,8 +329,4 @@ impl Candidates<'_> {
         let n = self.parties();
         (2 * on_one * (n - on_one)) as f64 / (n * (n - 1)) as f64
     }
-}
-
-fn is_good(c: &Candidates, link: Cell) -> bool {
-    link.is_up() && f64::from(link.loss) < c.policy.bad_link_loss.0
 }

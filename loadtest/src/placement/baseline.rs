@@ -50,7 +50,7 @@ impl Baseline {
             truth.open(eu).min_by(|a, b| cost(*a).total_cmp(&cost(*b)))
         };
         let far = |node: usize, place| world.sites[node].coordinates.distance_km(place);
-        let rtt = |client: usize, node: usize| clients[client].believed(probes)[node];
+        let rtt = |client: usize, node: usize| clients[client].believed(probes, node);
         match self {
             Self::Central => {
                 let centre = world.sites[world.central].coordinates;

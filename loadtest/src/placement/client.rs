@@ -22,11 +22,13 @@ const GEOIP_ACCURACY_KM: f64 = 200.0;
 const PROBE_SIGMA: f64 = 0.2;
 const PROBE_QUEUEING_MS: f64 = 5.0;
 
-/// Whether the engine gets true delays or what a single probe would tell.
+/// What the engine is told: true delays, or what probes would tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Probes {
     True,
     Noisy,
+    /// Three probes to each node.
+    NoisyThree,
 }
 
 pub(super) struct Client {
@@ -35,8 +37,8 @@ pub(super) struct Client {
     pub(super) listed: Coordinates,
     /// True round trips in ms, by node.
     pub(super) rtt: Vec<f64>,
-    /// What one probe to each node says.
-    pub(super) probed: Vec<f64>,
+    /// What three probes to each node say.
+    probed: Vec<[f64; 3]>,
 }
 
 impl Client {
@@ -58,10 +60,13 @@ impl Client {
         let rtt: Vec<f64> = sites
             .map(|(node, site)| country.rtt(place, node, site) + last_mile)
             .collect();
-        let mut probe = |rtt: &f64| {
+        let mut probe = |rtt: f64| {
             rtt * random.lognormal(1.0, PROBE_SIGMA) + random.exponential(PROBE_QUEUEING_MS)
         };
-        let probed = rtt.iter().map(&mut probe).collect();
+        let probed = rtt
+            .iter()
+            .map(|&rtt| [probe(rtt), probe(rtt), probe(rtt)])
+            .collect();
         Self {
             place,
             listed,
@@ -70,11 +75,13 @@ impl Client {
         }
     }
 
-    /// What this client's measurements say of each node.
-    pub(super) fn believed(&self, probes: Probes) -> &[f64] {
+    /// What this client's measurements say of a node in ms.
+    pub(super) fn believed(&self, probes: Probes, node: usize) -> f64 {
+        let [first, second, third] = self.probed[node];
         match probes {
-            Probes::True => &self.rtt,
-            Probes::Noisy => &self.probed,
+            Probes::True => self.rtt[node],
+            Probes::Noisy => first,
+            Probes::NoisyThree => (first + second + third) / 3.0,
         }
     }
 
@@ -94,17 +101,23 @@ impl Client {
             nodes.sort_by(|a, b| far(a).total_cmp(&far(b)));
             nodes.truncate(probed);
         }
-        let measurement = |node: usize| Measurement {
+        let measurement = |node: usize, rtt: f64| Measurement {
             node: names[node].clone(),
-            rtt: Millis(self.believed(probes)[node]),
+            rtt: Millis(rtt),
             deviation: (probes == Probes::True).then_some(Millis(0.5)),
             samples: 1,
             loss: None,
             at: now,
         };
+        let samples = |node: usize| match probes {
+            Probes::True => std::slice::from_ref(&self.rtt[node]),
+            Probes::Noisy => &self.probed[node][..1],
+            Probes::NoisyThree => &self.probed[node][..],
+        };
+        let of_node = |node: usize| samples(node).iter().map(move |rtt| measurement(node, *rtt));
         Party {
             id: id.into(),
-            probes: nodes.into_iter().map(measurement).collect(),
+            probes: nodes.into_iter().flat_map(of_node).collect(),
             history: Vec::new(),
             location: Some(Location {
                 coordinates: self.listed,

@@ -43,7 +43,7 @@ pub(super) fn run(
         .filter_map(|_| call(world, scenario, &truth, &mut random, tallies))
         .collect();
     let fleet = Fleet::new(truth.snapshot.clone(), &policy)?;
-    for probes in [Probes::True, Probes::Noisy] {
+    for probes in [Probes::True, Probes::Noisy, Probes::NoisyThree] {
         ours(
             world, &truth, &fleet, &policy, &calls, probes, probed, tallies,
         );

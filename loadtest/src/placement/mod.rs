@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long)]
     clients: Option<PathBuf>,
     /// Round trips between clients and nodes: a matrix with iso2 in the first column and cities in the first row, in
-    /// ms. Without it, and for empty cells: 32 ms + 0.0173 ms/km, spread by 25 %. The last mile is added in both cases
+    /// ms. Without it, and for empty cells: 32 ms + 0.0173 ms/km, spread as internet paths are. The last mile is added in both cases
     #[arg(long)]
     client_rtt: Option<PathBuf>,
     /// Nodes that carry calls which must stay in the European Union, by city; names not among the nodes are ignored
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// The node of the policy that uses only one
     #[arg(long, default_value = "Frankfurt")]
     central: String,
-    /// Calls in each scenario, placed once with true delays and once with noisy probes
+    /// Calls in each scenario, each placed with true delays, with one noisy probe to each node, and with three
     #[arg(long, default_value_t = 100_000)]
     calls: u64,
     /// Nodes that each client probes: those nearest by its GeoIP location. 0 for all

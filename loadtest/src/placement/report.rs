@@ -44,9 +44,9 @@ impl Tally {
     fn new() -> Self {
         Self {
             calls: 0,
-            // Steps of 0.1 % from 1 µs up, growing with what it gets.
-            delays_us: Histogram::new(3)
-                .unwrap_or_else(|_| unreachable!("three digits are allowed")),
+            // Three digits from 1 µs to the minute that delays are cut off at.
+            delays_us: Histogram::new_with_bounds(1, 60_000_000, 3)
+                .unwrap_or_else(|_| unreachable!("these bounds are allowed")),
             delay_us: 0,
             regret_us: 0,
             fibre_us: 0,
@@ -151,6 +151,7 @@ fn probes(key: Key) -> &'static str {
         None => "none",
         Some(Probes::True) => "true",
         Some(Probes::Noisy) => "noisy",
+        Some(Probes::NoisyThree) => "noisy_three",
     }
 }
 
@@ -163,6 +164,7 @@ pub(super) struct Summary {
     impossible: u64,
     regret_true: f64,
     regret_noisy: f64,
+    regret_noisy_three: f64,
     two_node_share: f64,
     gain_over_first_joiner: Vec<(String, f64)>,
     busy: Busy,
@@ -178,10 +180,10 @@ impl Summary {
             self.violations += tally.violations;
             self.refused += tally.refused;
             let regret = tally.mean(tally.regret_us);
-            let most = if key.probes == Some(Probes::True) {
-                &mut self.regret_true
-            } else {
-                &mut self.regret_noisy
+            let most = match key.probes {
+                Some(Probes::Noisy) => &mut self.regret_noisy,
+                Some(Probes::NoisyThree) => &mut self.regret_noisy_three,
+                Some(Probes::True) | None => &mut self.regret_true,
             };
             *most = most.max(regret);
             self.two_node_share = self
@@ -211,6 +213,7 @@ impl Summary {
             "impossible_calls": self.impossible,
             "worst_regret_true_ms": rounded(self.regret_true),
             "worst_regret_noisy_ms": rounded(self.regret_noisy),
+            "worst_regret_noisy_three_ms": rounded(self.regret_noisy_three),
             "worst_two_node_share": rounded(self.two_node_share),
             "gain_over_first_joiner_any_to_any_ms": self.gain_over_first_joiner.iter().cloned().collect::<BTreeMap<_, _>>(),
             "mean_decision_us": rounded(busy * 1e6 / self.busy.times.max(1) as f64),

@@ -5,6 +5,9 @@ CARGO ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 FLAGS ?=
 
+# Simulated calls of each scenario of bench-placement.
+CALLS ?= 100000
+
 .PHONY: help run test test-unit test-system lint deny fuzz-build fuzz-replay pages build clean demo \
 	bench-build bench-forward bench-curves bench-micro bench-micro-update bench-relay bench-placement profile soak
 
@@ -21,6 +24,9 @@ server/web/dist/index.html: $(shell find server/web/src server/web/*.html server
 
 build: pages ## build the server as it is shipped
 	$(CARGO) build --profile dist --package tradewind
+
+bench-placement: ## where calls are placed, beside simpler policies and an oracle; CALLS=556000 for ten million placements
+	$(CARGO) run --release --package tradewind-loadtest -- placement --calls $(CALLS) $(FLAGS)
 
 test: test-unit test-system ## every test, with real SDKs and browsers
 

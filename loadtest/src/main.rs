@@ -6,6 +6,7 @@ mod clock;
 mod engine;
 mod ledger;
 mod payload;
+mod placement;
 mod plan;
 mod process;
 mod report;
@@ -40,6 +41,8 @@ enum Task {
     /// Seal and send as fast as the machine allows (started by bench-forward).
     #[command(hide = true)]
     Floor(bench::FloorArgs),
+    /// Simulate where calls are placed, beside simpler policies and an oracle.
+    Placement(placement::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -57,5 +60,6 @@ fn main() -> anyhow::Result<()> {
         Task::Profile(args) => runtime.block_on(bench::profile(args)),
         Task::Soak(args) => runtime.block_on(bench::soak(args)),
         Task::Floor(args) => bench::floor(&args),
+        Task::Placement(args) => placement::run(args),
     }
 }

@@ -68,7 +68,7 @@ impl Rig {
                     .values_mut()
                     .find(|client| client.address == to)
                 {
-                    client.receive(world.now, from, &contents);
+                    client.receive(world.now, from, to, &contents);
                 }
             }
             let before = Instant::now();
@@ -77,13 +77,16 @@ impl Rig {
             arrivals.clear();
             while world.shard.poll_output().is_some() {}
             for transmit in transmits.drain(..) {
-                self.forwarded += u64::from(transmit.contents.len() > 900);
-                world.network.send(
-                    world.now,
-                    transmit.source,
-                    transmit.destination,
-                    transmit.contents,
-                );
+                for datagram in transmit.datagrams() {
+                    self.forwarded += u64::from(datagram.len() > 900);
+                    world.network.send(
+                        world.now,
+                        transmit.source,
+                        transmit.destination,
+                        datagram.to_vec(),
+                    );
+                }
+                world.shard.recycle(transmit.contents);
             }
             for client in world.clients.values_mut() {
                 client.step(world.now);

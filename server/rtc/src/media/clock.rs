@@ -110,14 +110,7 @@ impl<K> Default for CaptureClock<K> {
 
 impl<K: Copy + Ord> CaptureClock<K> {
     /// Takes a sender report of a track that arrived at `now`.
-    pub fn sender_report(
-        &mut self,
-        track: K,
-        ntp: SystemTime,
-        rtp: u32,
-        _rate: u32,
-        now: Instant,
-    ) {
+    pub fn sender_report(&mut self, track: K, ntp: SystemTime, rtp: u32, _rate: u32, now: Instant) {
         let heard = Anchor { ntp, local: now };
         let doubtful = self.doubtful.take();
         self.anchor = match self.anchor.map(|anchor| anchor.follow(heard)) {

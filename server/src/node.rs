@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tradewind_rtc::{
     AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason, Join,
-    Resume, RoomEvent, RoomName, Shard, ShardConfig,
+    Resume, RoomEvent, RoomName, RoundTrip, Shard, ShardConfig,
 };
 use tradewind_signalling::data::DataPacketCodec;
 
@@ -245,8 +245,8 @@ impl Node {
                     .ok_or(AdminError::NoSuchRoom)?;
                 self.ask(self.shard(shard)?, request, None).await
             }
-            AdminRequest::Counters => Err(AdminError::Invalid(
-                "counters are per shard: ask each of them".to_owned(),
+            AdminRequest::Counters | AdminRequest::RoundTrips => Err(AdminError::Invalid(
+                "measurements are per shard: ask each of them".to_owned(),
             )
             .into()),
         }
@@ -279,6 +279,24 @@ impl Node {
             }
         }
         counters
+    }
+
+    /// Round trips that the transports of all participants have measured, of each shard that answers.
+    pub(crate) async fn round_trips(&self) -> Vec<RoundTrip> {
+        let mut round_trips = Vec::new();
+        for shard in self.0.shards.iter() {
+            if let Ok(AdminReply::RoundTrips(of_shard)) =
+                self.ask(shard, AdminRequest::RoundTrips, None).await
+            {
+                round_trips.extend(of_shard);
+            }
+        }
+        round_trips
+    }
+
+    /// Participants on this node, half a second ago at most.
+    pub(crate) fn participants(&self) -> u64 {
+        self.0.shards.iter().map(ShardHandle::participants).sum()
     }
 
     /// Socket counters of each shard that answers.

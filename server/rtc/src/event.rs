@@ -1,11 +1,13 @@
 //! What the rooms tell the outside: participants over signalling, and the rest of the node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::command::{SessionDescription, Target};
 use crate::counters::Counters;
 use crate::id::{
-    ConnectionId, DataTrackHandle, DataTrackSid, Identity, Mid, ParticipantSid, RequestId, TrackSid,
+    ConnectionId, DataTrackHandle, DataTrackSid, Identity, Mid, ParticipantSid, RequestId,
+    RoomName, TrackSid,
 };
 use crate::info::{
     DataTrackInfo, DisconnectReason, ParticipantInfo, RoomInfo, TrackInfo, TrackKind, VideoQuality,
@@ -295,6 +297,15 @@ pub enum AdminReply {
     Participants(Vec<Arc<ParticipantInfo>>),
     Track(Box<TrackInfo>),
     Counters(Box<Counters>),
+    RoundTrips(Vec<RoundTrip>),
+}
+
+/// What the transport of a participant measured, by ICE or RTCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundTrip {
+    pub room: RoomName,
+    pub identity: Identity,
+    pub round_trip: Duration,
 }
 
 /// Why a server API call was refused.

@@ -298,6 +298,12 @@ impl Shard {
                 ));
             }
             AdminRequest::Counters => return Ok(AdminReply::Counters(Box::new(self.counters()))),
+            AdminRequest::RoundTrips => {
+                let rooms = self.rooms.values();
+                return Ok(AdminReply::RoundTrips(
+                    rooms.flat_map(Room::round_trips).collect(),
+                ));
+            }
             AdminRequest::CreateRoom { room, config } => {
                 let limit = self.cx.config.max_metadata_bytes;
                 if config.metadata.len() > limit {

@@ -4,6 +4,7 @@ mod config;
 mod healthcheck;
 mod serve;
 mod token;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Command {
     },
     /// Print an access token for a participant.
     Token(token::TokenArgs),
+    /// Print why a call is where it is: candidates, delays and their sources, loads, choice, prediction, measurement.
+    Why(why::WhyArgs),
     /// Exit with 0 if the server on this machine takes calls, with 1 and the reason if not.
     Healthcheck(SourceArgs),
 }
@@ -73,6 +76,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(sources) => serve::run(sources),
         Command::Config { command } => config::run(command),
         Command::Token(args) => token::run(args),
+        Command::Why(args) => why::run(args),
         Command::Healthcheck(sources) => healthcheck::run(sources),
     };
     match ended {

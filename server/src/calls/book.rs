@@ -190,8 +190,8 @@ impl CallBook {
         let Some(party) = call.parties.get(identity) else {
             return;
         };
-        let last = party.measured_rtt_ms.unwrap_or(f64::INFINITY);
-        if (rtt_ms - last).abs() <= (last / 20.0).max(1.0) {
+        let is_same = |last: f64| (rtt_ms - last).abs() <= (last / 20.0).max(1.0);
+        if party.measured_rtt_ms.is_some_and(is_same) {
             return;
         }
         let mut call = call.clone();
@@ -415,17 +415,24 @@ impl CallBook {
             Presence::Left { since_ms } => Some(since_ms + SHOPPER_WAIT_MS),
             Presence::Here { .. } => None,
         };
-        let grace = if call.home == self.node { 0 } else { HOME_GRACE_MS };
+        let grace = if call.home == self.node {
+            0
+        } else {
+            HOME_GRACE_MS
+        };
         let ends: Option<Vec<UnixMs>> = call.parties.values().filter(awaited).map(ends).collect();
         let last = ends?.into_iter().max().unwrap_or(call.created_at_ms);
         Some(last + grace)
     }
 
     fn next_look(&self, call: &Call) -> Option<UnixMs> {
-        let expected = call.parties.values().filter_map(|party| match party.presence {
-            Presence::Expected { until_ms } if party.role != Role::Shopper => Some(until_ms),
-            _ => None,
-        });
+        let expected = call
+            .parties
+            .values()
+            .filter_map(|party| match party.presence {
+                Presence::Expected { until_ms } if party.role != Role::Shopper => Some(until_ms),
+                _ => None,
+            });
         self.wait_ends(call).into_iter().chain(expected).min()
     }
 

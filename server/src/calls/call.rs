@@ -108,10 +108,17 @@ impl Role {
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum Presence {
     /// On its way, and waited for until then.
-    Expected { until_ms: UnixMs },
+    Expected {
+        until_ms: UnixMs,
+    },
     /// In the room; `session` tells two sessions of one party apart.
-    Here { since_ms: UnixMs, session: String },
-    Left { since_ms: UnixMs },
+    Here {
+        since_ms: UnixMs,
+        session: String,
+    },
+    Left {
+        since_ms: UnixMs,
+    },
 }
 
 impl Presence {
@@ -186,10 +193,7 @@ pub(crate) enum CallState {
 
 impl Call {
     pub(crate) fn state(&self) -> CallState {
-        let here = |role| {
-            self.with_role(role)
-                .any(|party| party.presence.is_here())
-        };
+        let here = |role| self.with_role(role).any(|party| party.presence.is_here());
         if self.ended.is_some() {
             CallState::Ended
         } else if self.is_answered() {
@@ -204,11 +208,12 @@ impl Call {
     /// Whether an agent is there, or has taken it and is on the way to a shopper who is there.
     pub(crate) fn is_answered(&self) -> bool {
         let shopper = self.is_shopper_here();
-        self.with_role(Role::Agent).any(|agent| match agent.presence {
-            Presence::Here { .. } => true,
-            Presence::Expected { .. } => shopper,
-            Presence::Left { .. } => false,
-        })
+        self.with_role(Role::Agent)
+            .any(|agent| match agent.presence {
+                Presence::Here { .. } => true,
+                Presence::Expected { .. } => shopper,
+                Presence::Left { .. } => false,
+            })
     }
 
     pub(crate) fn is_shopper_here(&self) -> bool {
@@ -246,7 +251,9 @@ impl Call {
     }
 
     fn with_role(&self, role: Role) -> impl Iterator<Item = &Party> {
-        self.parties.values().filter(move |party| party.role == role)
+        self.parties
+            .values()
+            .filter(move |party| party.role == role)
     }
 
     /// Takes over whatever `other` knows better. Any order of any copies gives the same call.

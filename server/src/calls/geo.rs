@@ -35,7 +35,9 @@ impl GeoIp {
         let city: geoip2::City<'_> = found.decode().ok()??;
         let location = city.location;
         let place = (location.latitude?, location.longitude?);
-        let accuracy_km = location.accuracy_radius.map_or(USUAL_ACCURACY_KM, f64::from);
+        let accuracy_km = location
+            .accuracy_radius
+            .map_or(USUAL_ACCURACY_KM, f64::from);
         let is_place = place.0.abs() <= 90.0 && place.1.abs() <= 180.0;
         is_place.then_some(Found { place, accuracy_km })
     }

@@ -94,7 +94,9 @@ mod tests {
     use super::*;
 
     fn calls() -> Vec<Arc<Call>> {
-        let mut calls: Vec<Call> = (0..7).map(|n| call(&format!("CL-{n}"), 7 - n / 2)).collect();
+        let mut calls: Vec<Call> = (0..7)
+            .map(|n| call(&format!("CL-{n}"), 7 - n / 2))
+            .collect();
         calls[3].details.tenant = "acme".to_owned();
         calls.into_iter().map(Arc::new).collect()
     }

@@ -262,9 +262,14 @@ pub(crate) struct Stream {
 /// What a listener of calls is told.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Event { id: String, event: Box<CallEvent> },
+    Event {
+        id: String,
+        event: Box<CallEvent>,
+    },
     /// Events are missing: ask for the list anew. `id` is where the stream goes on.
-    Reset { id: String },
+    Reset {
+        id: String,
+    },
 }
 
 impl Stream {
@@ -341,3 +346,7 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "switchboard_tests.rs"]
+mod tests;

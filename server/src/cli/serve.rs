@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::SourceArgs;
-use crate::config::{LogFormat, Settings};
 use crate::calls::{Alone, GeoIp, Planner, Switchboard, feedback};
+use crate::config::{LogFormat, Settings};
 use crate::http::{self, AppState, Calls, Port};
 use crate::node::{Node, NodeOptions};
 use crate::{log, webhook};

@@ -16,6 +16,7 @@ use crate::config::Settings;
 
 /// Seconds the token of the one request is good for.
 const TOKEN_TTL_S: u64 = 60;
+const SECRET_VARIABLE: &str = "TRADEWIND_API_SECRET";
 /// Time for the whole request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -26,18 +27,19 @@ pub(super) struct WhyArgs {
     /// Where a node of the fleet serves HTTP; the node of the configuration if left out.
     #[arg(long)]
     url: Option<Url>,
-    /// API key that signs the request; the first one of the configuration if left out.
+    /// API key that signs the request; the first one of the configuration if left out. Its secret is taken from the
+    /// environment variable `TRADEWIND_API_SECRET`, or else from the configuration.
     #[arg(long, default_value = "")]
     api_key: String,
-    /// Secret of the API key, where the configuration does not hold it.
-    #[arg(long, requires = "api_key", env = "TRADEWIND_API_SECRET", hide_env_values = true)]
-    api_secret: Option<String>,
     #[command(flatten)]
     sources_of_configuration: SourceArgs,
 }
 
 pub(super) fn run(args: WhyArgs) -> anyhow::Result<()> {
-    let (url, keys) = match (args.url, args.api_secret) {
+    // Not a flag: other users of the machine see those.
+    let secret = std::env::var(SECRET_VARIABLE).ok();
+    let secret = secret.filter(|_| !args.api_key.is_empty());
+    let (url, keys) = match (args.url, secret) {
         // Nothing of the configuration is needed.
         (Some(url), Some(secret)) => (url, Keys::from_iter([(args.api_key.clone(), secret)])),
         (url, secret) => {
@@ -88,7 +90,9 @@ async fn ask(url: &Url, call: &str, token: &str) -> anyhow::Result<String> {
         return Ok(body);
     }
     let problem: Option<Value> = serde_json::from_str(&body).ok();
-    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem["detail"].as_str());
     bail!("{}", detail.unwrap_or(status.as_str()))
 }
 
@@ -119,7 +123,10 @@ mod tests {
         let known = [(header::CONTENT_TYPE, "text/plain")];
         let problem = r#"{"detail":"there is no such call"}"#;
         let routes = Router::new()
-            .route("/base/v1/calls/CL_a/placement", get(move || async move { (known, "Nodes: tokyo\n") }))
+            .route(
+                "/base/v1/calls/CL_a/placement",
+                get(move || async move { (known, "Nodes: tokyo\n") }),
+            )
             .fallback(move || async move { (StatusCode::NOT_FOUND, problem) });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/base/", listener.local_addr().unwrap());
@@ -145,6 +152,9 @@ mod tests {
     #[test]
     fn a_node_on_every_address_is_reached_on_this_machine() {
         let settings = Settings::default();
-        assert_eq!(own_url(&settings).unwrap().as_str(), "http://localhost:7880/");
+        assert_eq!(
+            own_url(&settings).unwrap().as_str(),
+            "http://localhost:7880/"
+        );
     }
 }

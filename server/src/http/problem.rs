@@ -83,10 +83,9 @@ impl Kind {
             Self::UnknownCall => StatusCode::NOT_FOUND,
             Self::UnknownRegion | Self::ImpossibleResidency => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoCapacity | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-            Self::DuplicateKey
-            | Self::AlreadyAnswered
-            | Self::CallEnded
-            | Self::TooManyParties => StatusCode::CONFLICT,
+            Self::DuplicateKey | Self::AlreadyAnswered | Self::CallEnded | Self::TooManyParties => {
+                StatusCode::CONFLICT
+            }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -149,11 +148,7 @@ impl Kind {
                 "Another agent has the call",
                 "Take the next one.",
             ),
-            Self::CallEnded => (
-                "call-ended",
-                "The call has ended",
-                "Create another call.",
-            ),
+            Self::CallEnded => ("call-ended", "The call has ended", "Create another call."),
             Self::TooManyParties => (
                 "too-many-parties",
                 "The call is full",

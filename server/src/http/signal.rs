@@ -92,7 +92,9 @@ enum Refusal {
     NoToken,
     #[error(transparent)]
     Token(#[from] TokenError),
-    #[error("the token is for a call on other nodes: connect to the address that came with it, or to its standby")]
+    #[error(
+        "the token is for a call on other nodes: connect to the address that came with it, or to its standby"
+    )]
     OtherNode,
     #[error(transparent)]
     Connect(#[from] ConnectError),

@@ -91,7 +91,12 @@ pub(super) async fn routes_and_calls(
     (public(&state, &calls), calls)
 }
 
-pub(super) async fn send(routes: &Router, request: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(super) async fn send(
+    routes: &Router,
+    request: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let (method, path) = request.split_once(' ').unwrap();
     let mut request = Request::builder()
         .method(method)
@@ -117,7 +122,12 @@ pub(super) async fn get(routes: &Router, path: &str) -> Answer {
     send(routes, &format!("GET {path}"), &[], "").await
 }
 
-pub(super) async fn post(routes: &Router, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(super) async fn post(
+    routes: &Router,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let headers = [&[("content-type", "application/json")], headers].concat();
     send(routes, &format!("POST {path}"), &headers, body).await
 }

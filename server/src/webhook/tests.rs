@@ -143,15 +143,25 @@ async fn what_happens_to_a_call_is_told_once_and_by_the_node_it_happened_on() {
     let (rooms, no_rooms) = mpsc::channel(1);
     drop(rooms);
     let (sender, calls) = mpsc::channel(8);
-    sender.send(event(Kind::Created, Origin::Here)).await.unwrap();
-    sender.send(event(Kind::Answered, Origin::Fleet)).await.unwrap();
-    sender.send(event(Kind::Measured, Origin::Here)).await.unwrap();
+    sender
+        .send(event(Kind::Created, Origin::Here))
+        .await
+        .unwrap();
+    sender
+        .send(event(Kind::Answered, Origin::Fleet))
+        .await
+        .unwrap();
+    sender
+        .send(event(Kind::Measured, Origin::Here))
+        .await
+        .unwrap();
     sender.send(event(Kind::Ended, Origin::Here)).await.unwrap();
     drop(sender);
     run(&settings, keys(), no_rooms, calls).unwrap().await;
 
     let seen = seen.lock().unwrap();
-    let body = |index: usize| -> serde_json::Value { serde_json::from_slice(&seen[index].2).unwrap() };
+    let body =
+        |index: usize| -> serde_json::Value { serde_json::from_slice(&seen[index].2).unwrap() };
     assert_eq!(seen.len(), 2);
     assert_eq!(
         (&body(0)["event"], &body(1)["event"]),

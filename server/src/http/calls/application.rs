@@ -136,11 +136,10 @@ pub(super) async fn list(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(invalid("limit", &format!("choose 1 to {MAX_PAGE}")));
     }
-    let (calls, next) =
-        state
-            .calls
-            .switchboard
-            .page(&filter, after.transpose()?.as_ref(), limit);
+    let (calls, next) = state
+        .calls
+        .switchboard
+        .page(&filter, after.transpose()?.as_ref(), limit);
     let calls: Vec<Value> = calls.iter().map(|call| view::call(call)).collect();
     let next = next.map(|cursor| cursor.write());
     Ok(uncached(json!({"calls": calls, "next_cursor": next})))
@@ -212,7 +211,11 @@ pub(super) async fn placement(
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.starts_with("text/plain"));
     if wants_text {
-        let text = format!("{}\n{}", placement.explanation.to_string().trim_end(), measured(&call));
+        let text = format!(
+            "{}\n{}",
+            placement.explanation.to_string().trim_end(),
+            measured(&call)
+        );
         return Ok((
             [
                 (header::CACHE_CONTROL, "no-store"),
@@ -262,7 +265,10 @@ fn measured(call: &Call) -> String {
             ms(party.measured_rtt_ms),
         );
     }
-    let predicted = call.placement.as_ref().and_then(|placement| placement.predicted_ms);
+    let predicted = call
+        .placement
+        .as_ref()
+        .and_then(|placement| placement.predicted_ms);
     text + &format!(
         "{:<32} {:<20} {:>12} {:>12}\n",
         "one way, end to end",
@@ -273,11 +279,7 @@ fn measured(call: &Call) -> String {
 }
 
 /// The same for the same key of the same application, else new and unguessable.
-fn id(
-    app: &AppState,
-    application: &Application,
-    headers: &HeaderMap,
-) -> Result<String, Problem> {
+fn id(app: &AppState, application: &Application, headers: &HeaderMap) -> Result<String, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(format!("CL_{}", random::text(ID_CHARS)));
     };
@@ -298,7 +300,10 @@ fn call_state(text: &str) -> Result<CallState, Problem> {
         "waiting" => Ok(CallState::Waiting),
         "answered" => Ok(CallState::Answered),
         "ended" => Ok(CallState::Ended),
-        _ => Err(invalid("state", "choose created, waiting, answered or ended")),
+        _ => Err(invalid(
+            "state",
+            "choose created, waiting, answered or ended",
+        )),
     }
 }
 

@@ -95,9 +95,7 @@ impl Application {
 }
 
 fn yuki_and_aline() -> Value {
-    let probes = |tokyo: f64, paris: f64| {
-        json!([{"node": "tokyo", "rtt_ms": tokyo, "samples": 5}, {"node": "paris", "rtt_ms": paris, "samples": 5}])
-    };
+    let probes = |tokyo: f64, paris: f64| json!([{"node": "tokyo", "rtt_ms": tokyo, "samples": 5}, {"node": "paris", "rtt_ms": paris, "samples": 5}]);
     json!({
         "language": "ja", "scenario": "returns", "tenant": "acme", "custom": {"order": 17},
         "parties": [
@@ -110,7 +108,10 @@ fn yuki_and_aline() -> Value {
 fn is(answer: &Answer, status: u16, kind: &str) -> bool {
     answer.is_problem(status)
         && answer.json()["type"] == format!("/v1/problems/{kind}")
-        && !answer.json()["detail"].as_str().unwrap_or_default().is_empty()
+        && !answer.json()["detail"]
+            .as_str()
+            .unwrap_or_default()
+            .is_empty()
 }
 
 #[tokio::test]
@@ -124,7 +125,12 @@ async fn a_call_is_created_with_a_node_a_standby_and_a_token_for_each_party() {
     assert_eq!(created.header("location"), format!("/v1/calls/{id}"));
     assert_eq!(answer["call"]["custom"]["order"], 17);
     assert_eq!(answer["call"]["state"], "created");
-    assert!(answer["call"]["placement"]["predicted_ms"].as_f64().unwrap() > 50.0);
+    assert!(
+        answer["call"]["placement"]["predicted_ms"]
+            .as_f64()
+            .unwrap()
+            > 50.0
+    );
 
     let passes = answer["parties"].as_array().unwrap();
     assert_eq!(passes.len(), 2);
@@ -208,7 +214,10 @@ async fn without_a_good_token_nothing_is_read_and_the_reason_is_typed() {
     let foreign = sign(&stranger, &claims, unix_s(), 60).unwrap();
     let old = sign(&keys(), &claims, unix_s() - 600, 60).unwrap();
     for token in [foreign, old, "x".repeat(40_000)] {
-        let app = Application { token, ..Application::new().await };
+        let app = Application {
+            token,
+            ..Application::new().await
+        };
         let answer = app.creates(&yuki_and_aline()).await;
         assert!(is(&answer, 401, "foreign-token"), "{}", answer.body);
     }
@@ -219,10 +228,17 @@ async fn grants_are_those_of_rooms() {
     let none = Application::new().await.may(VideoGrant::default());
     for request in ["POST /v1/calls", "GET /v1/calls", "DELETE /v1/calls/CL_a"] {
         let answer = none.asks(request, &[], &yuki_and_aline()).await;
-        assert!(is(&answer, 403, "missing-grant"), "{request}: {}", answer.body);
+        assert!(
+            is(&answer, 403, "missing-grant"),
+            "{request}: {}",
+            answer.body
+        );
     }
     let app = Application::new().await;
-    let id = app.has_call().await["call"]["id"].as_str().unwrap().to_owned();
+    let id = app.has_call().await["call"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let of_call = app.may(VideoGrant {
         room_admin: true,
         room: id.clone(),
@@ -230,7 +246,11 @@ async fn grants_are_those_of_rooms() {
     });
     assert_eq!(of_call.gets(&format!("/v1/calls/{id}")).await.status, 200);
     assert!(is(&of_call.gets("/v1/calls").await, 403, "missing-grant"));
-    assert!(is(&of_call.gets("/v1/calls/CL_other").await, 403, "missing-grant"));
+    assert!(is(
+        &of_call.gets("/v1/calls/CL_other").await,
+        403,
+        "missing-grant"
+    ));
     let end = format!("DELETE /v1/calls/{id}");
     assert_eq!(of_call.asks(&end, &[], &Value::Null).await.status, 200);
 }
@@ -260,20 +280,41 @@ async fn what_cannot_be_is_a_typed_problem() {
         (400, "invalid-request", party("address", json!("here"))),
         (400, "invalid-request", party("token_ttl_s", json!(0))),
         (409, "too-many-parties", with("parties", json!(many))),
-        (413, "too-large", with("custom", json!({"x": "y".repeat(20_000)}))),
-        (413, "too-large", with("custom", json!({"x": "y".repeat(300_000)}))),
+        (
+            413,
+            "too-large",
+            with("custom", json!({"x": "y".repeat(20_000)})),
+        ),
+        (
+            413,
+            "too-large",
+            with("custom", json!({"x": "y".repeat(300_000)})),
+        ),
         (422, "unknown-region", party("region", json!("atlantis"))),
-        (422, "impossible-residency", with("residency", json!("moon"))),
+        (
+            422,
+            "impossible-residency",
+            with("residency", json!("moon")),
+        ),
     ] {
         let answer = app.creates(&body).await;
-        assert!(is(&answer, status, kind), "{kind}: {} {}", answer.status, answer.body);
+        assert!(
+            is(&answer, status, kind),
+            "{kind}: {} {}",
+            answer.status,
+            answer.body
+        );
     }
     for path in ["/v1/calls/CL_none", "/v1/calls/CL_none/placement"] {
         assert!(is(&app.gets(path).await, 404, "unknown-call"), "{path}");
     }
     for query in ["state=lost", "limit=0", "limit=x", "cursor=x", "colour=red"] {
         let answer = app.gets(&format!("/v1/calls?{query}")).await;
-        assert!(is(&answer, 400, "invalid-request"), "{query}: {}", answer.body);
+        assert!(
+            is(&answer, 400, "invalid-request"),
+            "{query}: {}",
+            answer.body
+        );
     }
 }
 
@@ -292,7 +333,10 @@ async fn a_full_zone_says_when_to_come_back() {
 #[tokio::test]
 async fn a_party_is_added_and_let_in_again() {
     let app = Application::new().await;
-    let id = app.has_call().await["call"]["id"].as_str().unwrap().to_owned();
+    let id = app.has_call().await["call"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let path = format!("POST /v1/calls/{id}/parties");
     let guest = json!({"role": "guest", "identity": "interpreter", "region": "europe"});
     let added = app.asks(&path, &[], &guest).await;
@@ -304,7 +348,10 @@ async fn a_party_is_added_and_let_in_again() {
 
     let end = format!("DELETE /v1/calls/{id}");
     let ended = app.asks(&end, &[], &Value::Null).await.json();
-    assert_eq!((&ended["state"], &ended["end_reason"]), (&json!("ended"), &json!("requested")));
+    assert_eq!(
+        (&ended["state"], &ended["end_reason"]),
+        (&json!("ended"), &json!("requested"))
+    );
     let late = app.asks(&path, &[], &guest).await;
     assert!(is(&late, 409, "call-ended"), "{}", late.body);
 }
@@ -318,7 +365,10 @@ async fn calls_are_listed_by_page_and_filter() {
     let page = app.gets("/v1/calls?limit=2&tenant=acme").await.json();
     assert_eq!(page["calls"].as_array().unwrap().len(), 2);
     let cursor = page["next_cursor"].as_str().unwrap();
-    let rest = app.gets(&format!("/v1/calls?limit=2&cursor={cursor}")).await.json();
+    let rest = app
+        .gets(&format!("/v1/calls?limit=2&cursor={cursor}"))
+        .await
+        .json();
     assert_eq!(rest["calls"].as_array().unwrap().len(), 1);
     assert_eq!(rest["next_cursor"], Value::Null);
     let none = app.gets("/v1/calls?state=answered").await.json();
@@ -328,7 +378,10 @@ async fn calls_are_listed_by_page_and_filter() {
 #[tokio::test]
 async fn a_placement_is_explained_to_programs_and_to_people() {
     let app = Application::new().await;
-    let id = app.has_call().await["call"]["id"].as_str().unwrap().to_owned();
+    let id = app.has_call().await["call"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let path = format!("/v1/calls/{id}/placement");
     let report = app.gets(&path).await.json();
     assert_eq!(report["call"], id.as_str());
@@ -340,14 +393,27 @@ async fn a_placement_is_explained_to_programs_and_to_people() {
 
     app.calls.switchboard.measured(&id, "yuki", 9.0);
     app.calls.switchboard.measured(&id, "aline", 11.0);
-    let measured = app.gets(&path).await.json()["measured_ms"].as_f64().unwrap();
+    let measured = app.gets(&path).await.json()["measured_ms"]
+        .as_f64()
+        .unwrap();
     let is_cascaded = report["nodes"].as_array().unwrap().len() > 1;
     assert_eq!(measured, if is_cascaded { 115.0 } else { 10.0 });
     let text = app
-        .asks(&format!("GET {path}"), &[("accept", "text/plain")], &Value::Null)
+        .asks(
+            &format!("GET {path}"),
+            &[("accept", "text/plain")],
+            &Value::Null,
+        )
         .await;
     assert!(text.header("content-type").starts_with("text/plain"));
-    for part in ["tokyo", "paris", "the client's probes", "Score", "measured ms", "9.0"] {
+    for part in [
+        "tokyo",
+        "paris",
+        "the client's probes",
+        "Score",
+        "measured ms",
+        "9.0",
+    ] {
         assert!(text.body.contains(part), "{part} is not in\n{}", text.body);
     }
 }
@@ -358,7 +424,10 @@ async fn next(
 ) -> (String, String, Value) {
     let text = String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
     let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
         line.trim().to_owned()
     };
     let data = serde_json::from_str(&field("data:")).unwrap();

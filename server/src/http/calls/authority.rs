@@ -17,7 +17,8 @@ impl FromRequestParts<CallsState> for Application {
 
     async fn from_request_parts(parts: &mut Parts, state: &CallsState) -> Result<Self, Problem> {
         let token = bearer(&parts.headers).ok_or_else(|| {
-            let advice = "no access token: sign one with an API secret and send it as Authorization: Bearer";
+            let advice =
+                "no access token: sign one with an API secret and send it as Authorization: Bearer";
             Problem::of(Kind::NoToken, advice)
         })?;
         verify(&state.app.keys, token, unix_s())

@@ -138,7 +138,9 @@ impl CreateCall {
         if custom.to_string().len() > MAX_CUSTOM_BYTES {
             return Err(Problem::of(
                 Kind::TooLarge,
-                format!("custom: more than {MAX_CUSTOM_BYTES} bytes: keep an id here and the rest with you"),
+                format!(
+                    "custom: more than {MAX_CUSTOM_BYTES} bytes: keep an id here and the rest with you"
+                ),
             ));
         }
         let Value::Object(custom) = custom else {
@@ -177,7 +179,11 @@ impl NewParty {
     pub(super) fn check(self, field: &str, seed: &str, now_ms: UnixMs) -> Result<Guest, Problem> {
         let at = |name: &str| format!("{field}.{name}");
         let identity = if self.identity.is_empty() {
-            format!("{}-{}", self.role.as_str(), fingerprint(&[seed.as_bytes()], 12))
+            format!(
+                "{}-{}",
+                self.role.as_str(),
+                fingerprint(&[seed.as_bytes()], 12)
+            )
         } else if self.identity.chars().count() <= MAX_IDENTITY_CHARS {
             self.identity
         } else {
@@ -227,7 +233,9 @@ pub(super) fn probes(
     let mut checked = BTreeMap::new();
     for probe in probes {
         if !(probe.rtt_ms > 0.0 && probe.rtt_ms <= MAX_RTT_MS) {
-            let advice = format!("rtt_ms is no round trip: leave out nodes that gave no answer (up to {MAX_RTT_MS} ms)");
+            let advice = format!(
+                "rtt_ms is no round trip: leave out nodes that gave no answer (up to {MAX_RTT_MS} ms)"
+            );
             return Err(invalid(field, &advice));
         }
         let measured = Probe {
@@ -311,7 +319,11 @@ mod tests {
 
     #[test]
     fn a_party_without_identity_gets_the_same_one_in_a_repeat() {
-        let identity = || party(r#"{"role":"agent"}"#).ok().map(|guest| guest.party.identity);
+        let identity = || {
+            party(r#"{"role":"agent"}"#)
+                .ok()
+                .map(|guest| guest.party.identity)
+        };
         assert!(identity().is_some_and(|identity| identity.starts_with("agent-")));
         assert_eq!(identity(), identity());
     }
@@ -332,7 +344,10 @@ mod tests {
 
     #[test]
     fn fingerprints_tell_where_one_part_ends() {
-        assert_ne!(fingerprint(&[b"a", b"bc"], 20), fingerprint(&[b"ab", b"c"], 20));
+        assert_ne!(
+            fingerprint(&[b"a", b"bc"], 20),
+            fingerprint(&[b"ab", b"c"], 20)
+        );
         assert_eq!(fingerprint(&[b"a"], 20).len(), 20);
     }
 }

@@ -48,7 +48,10 @@ pub(super) fn admit(
     ttl_s: u64,
     request: &HeaderMap,
 ) -> Result<Pass, Problem> {
-    let standby = call.placement.iter().flat_map(|placement| &placement.standby);
+    let standby = call
+        .placement
+        .iter()
+        .flat_map(|placement| &placement.standby);
     let mut nodes: Vec<&String> = call
         .placement
         .iter()
@@ -74,9 +77,10 @@ pub(super) fn admit(
     };
     // A node that is alone may get another name when it starts again, and its tokens stay good.
     if view.is_fleet() {
-        claims
-            .other
-            .insert(CALL_CLAIM.to_owned(), json!({"call": call.id, "nodes": nodes}));
+        claims.other.insert(
+            CALL_CLAIM.to_owned(),
+            json!({"call": call.id, "nodes": nodes}),
+        );
     }
     let now = unix_s();
     let token = token::sign(&app.keys, &claims, now, ttl_s)
@@ -132,5 +136,8 @@ pub(super) fn web_url(
     let secure = request
         .get("x-forwarded-proto")
         .is_some_and(|scheme| scheme == "https");
-    Ok(format!("{}://{host}", if secure { "https" } else { "http" }))
+    Ok(format!(
+        "{}://{host}",
+        if secure { "https" } else { "http" }
+    ))
 }

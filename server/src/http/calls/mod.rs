@@ -64,7 +64,11 @@ impl Calls {
     ) -> Self {
         let per_minute = |burst| Mutex::new(RateByAddress::new(burst, MINUTE));
         // On a machine of one's own every client has the same address.
-        let probes = if settings.is_local() { 0 } else { PROBES_PER_MINUTE };
+        let probes = if settings.is_local() {
+            0
+        } else {
+            PROBES_PER_MINUTE
+        };
         Self {
             switchboard,
             planner,
@@ -113,8 +117,16 @@ fn described() -> Vec<Described> {
         ("get", "/v1/calls/events", get(events::application)),
         ("get", "/v1/calls/{id}", get(application::show)),
         ("delete", "/v1/calls/{id}", delete(application::end)),
-        ("post", "/v1/calls/{id}/parties", post(application::add_party)),
-        ("get", "/v1/calls/{id}/placement", get(application::placement)),
+        (
+            "post",
+            "/v1/calls/{id}/parties",
+            post(application::add_party),
+        ),
+        (
+            "get",
+            "/v1/calls/{id}/placement",
+            get(application::placement),
+        ),
         ("get", "/v1/edges", get(edges::list)),
         ("get", "/v1/probe", get(edges::probe)),
         ("get", "/v1/openapi.json", get(openapi::document)),
@@ -138,7 +150,8 @@ fn router(
     app: &AppState,
     calls: &Arc<Calls>,
 ) -> Router {
-    let add = |router: Router<CallsState>, (_, path, handler): Described| router.route(path, handler);
+    let add =
+        |router: Router<CallsState>, (_, path, handler): Described| router.route(path, handler);
     routes
         .into_iter()
         .fold(Router::new(), add)

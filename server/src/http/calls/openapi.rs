@@ -1,9 +1,9 @@
 //! The description of the interface, and of its problems.
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::json;
 
 use crate::http::problem::{Kind, Problem};

@@ -26,7 +26,11 @@ fn schema<'a>(document: &'a Value, name: &str) -> &'a Value {
 }
 
 fn texts(list: &Value) -> BTreeSet<&str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// What is wrong with `value` by `schema`, if anything: types, names and choices, which is what the document uses.
@@ -36,7 +40,9 @@ fn fault(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<St
         return fault(document, self::schema(document, name), value, at);
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        let faults = choices.iter().map(|choice| fault(document, choice, value, at));
+        let faults = choices
+            .iter()
+            .map(|choice| fault(document, choice, value, at));
         return faults.min_by_key(Option::is_some).flatten();
     }
     let types: Vec<&str> = match &schema["type"] {
@@ -61,19 +67,26 @@ fn fault(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<St
         return Some(format!("{at} is {value}, none of {choices:?}"));
     }
     if let Some(items) = value.as_array() {
-        return items.iter().find_map(|item| fault(document, &schema["items"], item, at));
+        return items
+            .iter()
+            .find_map(|item| fault(document, &schema["items"], item, at));
     }
-    let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object()) else {
+    let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object())
+    else {
         return None;
     };
-    let missing = texts(&schema["required"]).into_iter().find(|name| !fields.contains_key(*name));
+    let missing = texts(&schema["required"])
+        .into_iter()
+        .find(|name| !fields.contains_key(*name));
     if let Some(missing) = missing {
         return Some(format!("{at}.{missing} is missing"));
     }
-    fields.iter().find_map(|(name, value)| match properties.get(name) {
-        Some(property) => fault(document, property, value, &format!("{at}.{name}")),
-        None => Some(format!("{at}.{name} is not described")),
-    })
+    fields
+        .iter()
+        .find_map(|(name, value)| match properties.get(name) {
+            Some(property) => fault(document, property, value, &format!("{at}.{name}")),
+            None => Some(format!("{at}.{name} is not described")),
+        })
 }
 
 #[test]
@@ -114,7 +127,13 @@ fn every_problem_and_event_is_described() {
     let kinds: BTreeSet<String> = Kind::ALL.into_iter().map(Kind::address).collect();
     assert_eq!(types, kinds.iter().map(String::as_str).collect());
     let events = texts(&schema(&document, "Event")["properties"]["event"]["enum"]);
-    assert_eq!(events, event::Kind::ALL.into_iter().map(event::Kind::name).collect());
+    assert_eq!(
+        events,
+        event::Kind::ALL
+            .into_iter()
+            .map(event::Kind::name)
+            .collect()
+    );
 }
 
 mod answers {
@@ -150,7 +169,11 @@ mod answers {
             let answer = send(&routes, &request, &headers, &body.to_string()).await;
             let responses = &document["paths"][described][method]["responses"];
             let response = &responses[answer.status.to_string()];
-            assert!(response.is_object(), "{request}: {} is not described", answer.status);
+            assert!(
+                response.is_object(),
+                "{request}: {} is not described",
+                answer.status
+            );
             let kind = answer.header("content-type").to_owned();
             if !answer.body.is_empty() {
                 let schema = &response["content"][&kind]["schema"];
@@ -166,20 +189,44 @@ mod answers {
         let guest = json!({"role": "guest"});
         let by_id = |rest: &str| format!("/v1/calls/{id}{rest}");
         check("post", "/v1/calls/{id}/parties", &by_id("/parties"), &guest).await;
-        check("get", "/v1/calls/{id}/placement", &by_id("/placement"), &Value::Null).await;
+        check(
+            "get",
+            "/v1/calls/{id}/placement",
+            &by_id("/placement"),
+            &Value::Null,
+        )
+        .await;
         check("get", "/v1/calls", "/v1/calls", &Value::Null).await;
-        check("get", "/v1/operator/overview", "/v1/operator/overview", &Value::Null).await;
+        check(
+            "get",
+            "/v1/operator/overview",
+            "/v1/operator/overview",
+            &Value::Null,
+        )
+        .await;
         check("delete", "/v1/calls/{id}", &by_id(""), &Value::Null).await;
         check("get", "/v1/calls/{id}", &by_id(""), &Value::Null).await;
         check("get", "/v1/calls/{id}", "/v1/calls/CL_none", &Value::Null).await;
         check("post", "/v1/calls", "/v1/calls", &json!({"parties": []})).await;
         check("get", "/v1/edges", "/v1/edges", &Value::Null).await;
         check("get", "/v1/probe", "/v1/probe", &Value::Null).await;
-        check("post", "/v1/shopper/calls", "/v1/shopper/calls", &json!({"name": "Yuki"})).await;
+        check(
+            "post",
+            "/v1/shopper/calls",
+            "/v1/shopper/calls",
+            &json!({"name": "Yuki"}),
+        )
+        .await;
         check("get", "/v1/desk/calls", "/v1/desk/calls", &Value::Null).await;
         let problem = "/v1/problems/no-capacity";
         check("get", "/v1/problems/{type}", problem, &Value::Null).await;
-        check("get", "/v1/problems/{type}", "/v1/problems/none", &Value::Null).await;
+        check(
+            "get",
+            "/v1/problems/{type}",
+            "/v1/problems/none",
+            &Value::Null,
+        )
+        .await;
         check("get", "/v1/openapi.json", "/v1/openapi.json", &Value::Null).await;
     }
 
@@ -189,7 +236,11 @@ mod answers {
         let edge = schema(&document, "Edge");
         let good = json!({"node": "a", "region": "", "residency": [], "url": "", "probe_url": ""});
         assert_eq!(fault(&document, edge, &good, "edge"), None);
-        for (field, value) in [("node", json!(1)), ("colour", json!("red")), ("residency", json!([1]))] {
+        for (field, value) in [
+            ("node", json!(1)),
+            ("colour", json!("red")),
+            ("residency", json!([1])),
+        ] {
             let mut bad = good.clone();
             bad[field] = value;
             assert!(fault(&document, edge, &bad, "edge").is_some(), "{field}");

@@ -1,10 +1,10 @@
 //! What the operator console shows: nodes, links and the calls under way.
 
 use axum::Json;
+use axum::extract::FromRequestParts;
 use axum::extract::State;
 use axum::http::header;
 use axum::http::request::Parts;
-use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tradewind_placement::{Health, Link, Node};

@@ -48,12 +48,8 @@ fn refused(error: PlanError) -> Problem {
     match error {
         PlanError::UnknownRegion { .. } => Problem::of(Kind::UnknownRegion, detail),
         PlanError::ImpossibleResidency(_) => Problem::of(Kind::ImpossibleResidency, detail),
-        PlanError::NoCapacity(_) => {
-            Problem::of(Kind::NoCapacity, detail).retry_after(FULL_RETRY)
-        }
-        PlanError::NoUsableNode(_) => {
-            Problem::of(Kind::NotReady, detail).retry_after(FULL_RETRY)
-        }
+        PlanError::NoCapacity(_) => Problem::of(Kind::NoCapacity, detail).retry_after(FULL_RETRY),
+        PlanError::NoUsableNode(_) => Problem::of(Kind::NotReady, detail).retry_after(FULL_RETRY),
         PlanError::Invalid(_) => Problem::of(Kind::InvalidRequest, detail),
     }
 }

@@ -170,9 +170,8 @@ fn admit(state: &CallsState, address: Option<IpAddr>) -> Result<(), Problem> {
             BUSY_RETRY,
         ));
     }
-    take(&state.calls.turns, address).map_err(|wait| {
-        Problem::too_many("too many calls from your address: wait a little", wait)
-    })
+    take(&state.calls.turns, address)
+        .map_err(|wait| Problem::too_many("too many calls from your address: wait a little", wait))
 }
 
 #[cfg(test)]

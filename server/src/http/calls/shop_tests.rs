@@ -85,8 +85,14 @@ async fn a_body_that_is_not_json_or_too_large_is_a_problem() {
 #[tokio::test]
 async fn too_many_calls_from_one_address_are_told_when_to_come_back() {
     let routes = routes(&[&PUBLIC[..], &["limits.calls_per_minute_per_ip=2"]].concat()).await;
-    assert_eq!(post(&routes, "/v1/shopper/calls", &[], "{}").await.status, 201);
-    assert_eq!(post(&routes, "/v1/shopper/calls", &[], "{}").await.status, 201);
+    assert_eq!(
+        post(&routes, "/v1/shopper/calls", &[], "{}").await.status,
+        201
+    );
+    assert_eq!(
+        post(&routes, "/v1/shopper/calls", &[], "{}").await.status,
+        201
+    );
     let answer = post(&routes, "/v1/shopper/calls", &[], "{}").await;
     assert!(answer.is_problem(429));
     assert!((1..=30).contains(&answer.header("retry-after").parse::<u32>().unwrap()));
@@ -95,7 +101,10 @@ async fn too_many_calls_from_one_address_are_told_when_to_come_back() {
 #[tokio::test]
 async fn too_many_waiting_calls_are_refused() {
     let routes = routes(&[&PUBLIC[..], &["limits.waiting_calls=1"]].concat()).await;
-    assert_eq!(post(&routes, "/v1/shopper/calls", &[], "{}").await.status, 201);
+    assert_eq!(
+        post(&routes, "/v1/shopper/calls", &[], "{}").await.status,
+        201
+    );
     let answer = post(&routes, "/v1/shopper/calls", &[], "{}").await;
     assert!(answer.is_problem(429) && !answer.header("retry-after").is_empty());
 }

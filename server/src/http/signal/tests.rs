@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tradewind_signalling::token::{VideoGrant, sign};
 
 use super::*;
-use crate::config::{Sources, load};
 use crate::calls::{Alone, GeoIp, Planner, Switchboard};
+use crate::config::{Sources, load};
 use crate::http::{Calls, Port, public};
 use crate::node::{Node, NodeOptions};
 
@@ -483,5 +483,9 @@ fn calls(app: &AppState, stop: &CancellationToken) -> Arc<Calls> {
     let alone = Alone::new(app.node.clone(), settings.clone());
     let switchboard = Switchboard::new(&settings.node.id, stop.clone());
     let planner = Planner::new(Arc::new(alone), GeoIp::default());
-    Arc::new(Calls::new(settings, Arc::new(switchboard), Arc::new(planner)))
+    Arc::new(Calls::new(
+        settings,
+        Arc::new(switchboard),
+        Arc::new(planner),
+    ))
 }

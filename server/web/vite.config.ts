@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { land } from './build/land';
+import { land } from './build/land.ts';
 
 // The pages talk to the server that serves them; in development that server is reached by proxy.
 const server = process.env.TRADEWIND_URL ?? 'http://localhost:7880';

@@ -42,3 +42,7 @@ impl GeoIp {
         is_place.then_some(Found { place, accuracy_km })
     }
 }
+
+#[cfg(test)]
+#[path = "geo_tests.rs"]
+mod tests;

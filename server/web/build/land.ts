@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Plugin } from 'vite';
-import { project } from '../src/pages/operator/projection';
+import { MAP_WIDTH, type Point, project } from '../src/pages/operator/projection.ts';
 
 const NAME = 'virtual:land';
 
@@ -55,13 +55,37 @@ function points(arcs: [number, number][][], index: number): [number, number][] {
   return index < 0 ? [...arc].reverse() : arc;
 }
 
+/** A ring as path data; where it crosses the date line, it is cut and closed along the edge of the map. */
 function ringPath(ring: [number, number][]): string {
-  const seen: string[] = [];
-  for (const [longitude, latitude] of ring) {
+  const all = ring.map(([longitude, latitude]) => {
     const { x, y } = project(latitude, longitude);
-    const point = `${Math.round(x)},${Math.round(y)}`;
-    if (seen.at(-1) !== point) seen.push(point);
+    return { x: Math.round(x), y: Math.round(y) };
+  });
+  const jumps = all.map((point, index) => isJump(all.at(index - 1), point));
+  const first = Math.max(0, jumps.indexOf(true));
+  let path = '';
+  let piece: Point[] = [];
+  for (const index of all.keys()) {
+    const at = (first + index) % all.length;
+    if (jumps[at] && piece.length > 0) {
+      path += piecePath(piece);
+      piece = [];
+    }
+    const point = all[at];
+    if (point !== undefined) piece.push(point);
   }
-  // Islands smaller than a unit vanish.
-  return new Set(seen).size < 3 ? '' : `M${seen.join(' ')}z`;
+  return path + piecePath(piece);
+}
+
+function isJump(from: Point | undefined, to: Point): boolean {
+  return from !== undefined && Math.abs(to.x - from.x) > MAP_WIDTH / 2;
+}
+
+/** A closed piece; islands smaller than a unit, and land beyond the edge of the map, vanish. */
+function piecePath(piece: Point[]): string {
+  const points = piece.map(({ x, y }) => `${x},${y}`);
+  const distinct = points.filter((point, index) => point !== points[index - 1]);
+  const isFlat =
+    new Set(piece.map(({ x }) => x)).size < 2 || new Set(piece.map(({ y }) => y)).size < 2;
+  return isFlat || new Set(distinct).size < 3 ? '' : `M${distinct.join(' ')}z`;
 }

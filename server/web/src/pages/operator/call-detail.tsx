@@ -8,7 +8,7 @@ export function CallDetail({ overview, call }: { overview: Overview; call: Call 
   return (
     <div class="call-detail" data-testid="call-detail">
       <h3>
-        Legs of <code>{call.id}</code>
+        Round trips of <code>{call.id}</code>
       </h3>
       {facts.length > 0 && <p class="muted">{facts.join(' · ')}</p>}
       <div class="table-frame">
@@ -18,7 +18,7 @@ export function CallDetail({ overview, call }: { overview: Overview; call: Call 
               <th scope="col">From</th>
               <th scope="col">To</th>
               <th scope="col" class="number">
-                Predicted round trip
+                Predicted
               </th>
               <th scope="col" class="number">
                 Measured

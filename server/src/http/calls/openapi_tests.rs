@@ -58,7 +58,8 @@ fn fault(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<St
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    if !types.contains(&is) && !(is == "integer" && types.contains(&"number")) {
+    let is_number = is == "integer" && types.contains(&"number");
+    if !types.contains(&is) && !is_number {
         return Some(format!("{at} is {is}, not {types:?}"));
     }
     if let Some(choices) = schema["enum"].as_array()

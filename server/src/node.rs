@@ -2,6 +2,7 @@
 
 mod connection;
 mod directory;
+mod drain;
 mod notices;
 mod options;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use tradewind_rtc::{
 use tradewind_signalling::data::DataPacketCodec;
 
 use self::directory::Directory;
+use self::drain::DrainState;
 use self::notices::Followers;
 use crate::clock::unix_ms;
 use crate::shard::{Input, ShardHandle};
@@ -33,6 +35,7 @@ use crate::socket::{Candidates, SocketCounters, UdpPort, is_local};
 
 pub(crate) use connection::Connection;
 pub(crate) use directory::RoomClaim;
+pub(crate) use drain::DrainStatus;
 pub(crate) use options::NodeOptions;
 
 /// How long a shard may take to answer. It answers within a turn unless it is overloaded.
@@ -52,6 +55,7 @@ struct Inner {
     tcp_candidates: Vec<SocketAddr>,
     next_connection: AtomicU64,
     shutting_down: AtomicBool,
+    drain: DrainState,
     threads: Mutex<Vec<JoinHandle<()>>>,
     tasks: Vec<AbortHandle>,
 }
@@ -93,6 +97,9 @@ pub(crate) enum NodeError {
     Overloaded,
     #[error("the node is shutting down")]
     ShuttingDown,
+    /// Sessions are being led to other nodes.
+    #[error("the node is draining: connect again to reach another one")]
+    Draining,
 }
 
 impl Node {
@@ -182,6 +189,7 @@ impl Node {
             tcp_candidates: tcp_candidates.addresses(),
             next_connection: AtomicU64::new(1),
             shutting_down: AtomicBool::new(false),
+            drain: DrainState::default(),
             threads: Mutex::new(threads),
             tasks,
         }));
@@ -199,7 +207,7 @@ impl Node {
     /// # Errors
     /// The shard's queue stays full, or the node is shutting down.
     pub(crate) async fn join(&self, join: Box<Join>) -> Result<Connection, NodeError> {
-        self.check_running()?;
+        self.check_open()?;
         let (shard, claim) = self.claim(&join.room);
         self.connect(shard, join.connection, Command::Join(join), Some(claim))
             .await
@@ -328,7 +336,7 @@ impl Node {
     /// # Errors
     /// The reason, for `/readyz`.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        self.check_running().map_err(|error| error.to_string())?;
+        self.check_open().map_err(|error| error.to_string())?;
         self.0.shards.iter().try_for_each(ShardHandle::ready)
     }
 
@@ -440,6 +448,14 @@ impl Node {
 
     fn shard(&self, index: usize) -> Result<&ShardHandle, NodeError> {
         self.0.shards.get(index).ok_or(NodeError::ShuttingDown)
+    }
+
+    fn check_open(&self) -> Result<(), NodeError> {
+        self.check_running()?;
+        if self.0.drain.is_on() {
+            return Err(NodeError::Draining);
+        }
+        Ok(())
     }
 
     fn check_running(&self) -> Result<(), NodeError> {

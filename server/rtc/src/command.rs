@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{
     ConnectionId, DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RequestId, RoomName,
     TrackSid,
@@ -32,6 +34,9 @@ pub enum Command {
         request: RequestId,
         command: Box<AdminRequest>,
     },
+    /// Asks up to this many participants to join anew, which leads them to another node: whole rooms one after the other,
+    /// so that a call is interrupted once.
+    Drain { participants: u32 },
     /// Ends every session with this reason.
     Shutdown { reason: DisconnectReason },
 }
@@ -254,14 +259,14 @@ pub struct TrackSettings {
 }
 
 /// Who may subscribe to a publisher's tracks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionPermission {
     pub all_participants: bool,
     pub tracks: Vec<TrackPermission>,
 }
 
 /// Names a subscriber by sid or identity (either may be absent) and the tracks it may have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackPermission {
     pub participant: Option<ParticipantSid>,
     pub identity: Option<Identity>,
@@ -294,7 +299,7 @@ pub struct ChannelState {
 }
 
 /// Fields that are `None` stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateMetadata {
     pub request_id: u32,
     pub metadata: Option<String>,

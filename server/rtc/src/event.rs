@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::command::{SessionDescription, Target};
 use crate::counters::Counters;
 use crate::id::{
@@ -177,7 +179,7 @@ pub struct Speaker {
     pub active: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QualityReport {
     pub participant: ParticipantSid,
     pub quality: ConnectionQuality,
@@ -185,7 +187,7 @@ pub struct QualityReport {
     pub score: f32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConnectionQuality {
     Lost,
     Poor,
@@ -309,7 +311,7 @@ pub struct RoundTrip {
 }
 
 /// Why a server API call was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AdminError {
     #[error("requested room does not exist")]
     NoSuchRoom,

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{
     DataTrackHandle, DataTrackSid, Identity, ParticipantSid, RoomName, RoomSid, TrackSid,
 };
 
 /// A room as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomInfo {
     pub sid: RoomSid,
     pub name: RoomName,
@@ -22,7 +24,7 @@ pub struct RoomInfo {
 }
 
 /// What the creator of a room may choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomConfig {
     pub metadata: String,
     /// Seconds an empty room waits for its first participant.
@@ -48,7 +50,7 @@ impl Default for RoomConfig {
 }
 
 /// A participant as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParticipantInfo {
     pub sid: ParticipantSid,
     pub identity: Identity,
@@ -76,7 +78,7 @@ pub struct ParticipantInfo {
 }
 
 /// How far a participant has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ParticipantState {
     /// Signalling is up.
     Joining,
@@ -88,7 +90,7 @@ pub enum ParticipantState {
 }
 
 /// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DisconnectReason {
     ClientInitiated,
     DuplicateIdentity,
@@ -101,10 +103,12 @@ pub enum DisconnectReason {
     RoomClosed,
     ConnectionTimeout,
     MediaFailure,
+    /// The session goes on at another node, once the client has joined there.
+    Migration,
 }
 
 /// What a participant may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
     pub can_subscribe: bool,
     pub can_publish: bool,
@@ -143,13 +147,13 @@ impl Permission {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TrackKind {
     Audio,
     Video,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TrackSource {
     Unknown,
     Camera,
@@ -159,7 +163,7 @@ pub enum TrackSource {
 }
 
 /// Quality classes of a video track, low to high.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VideoQuality {
     Low,
     Medium,
@@ -177,7 +181,7 @@ impl VideoQuality {
 }
 
 /// One declared layer of a video track.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoLayer {
     pub quality: VideoQuality,
     /// Pixels.
@@ -193,7 +197,7 @@ pub struct VideoLayer {
 }
 
 /// One codec in which a track is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackCodec {
     /// `video/VP8`; empty until known.
     pub mime_type: String,
@@ -206,7 +210,7 @@ pub struct TrackCodec {
 }
 
 /// A published track as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackInfo {
     pub sid: TrackSid,
     pub kind: TrackKind,
@@ -240,7 +244,7 @@ pub struct TrackInfo {
 }
 
 /// A published data track as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataTrackInfo {
     pub sid: DataTrackSid,
     /// In the packets the publisher sends.
@@ -253,7 +257,7 @@ pub struct DataTrackInfo {
 }
 
 /// An encoding of frames or schemas, for applications to agree on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NamedEncoding {
     /// Code of `WellKnownFrameEncoding` or `WellKnownSchemaEncoding`.
     WellKnown(i32),
@@ -261,7 +265,7 @@ pub enum NamedEncoding {
 }
 
 /// Names the description of a data track's frames.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataTrackSchema {
     pub name: String,
     pub encoding: Option<NamedEncoding>,

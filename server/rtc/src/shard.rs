@@ -127,6 +127,12 @@ impl Shard {
                 let reply = self.administer(now, *command);
                 self.cx.outputs.push_back(Output::Reply(request, reply));
             }
+            Command::Drain { participants } => {
+                let mut left = participants;
+                for room in self.rooms.values_mut() {
+                    left -= room.drain(&mut self.cx, now, left);
+                }
+            }
             Command::Shutdown { reason } => {
                 for room in self.rooms.values_mut() {
                     room.close(&mut self.cx, now, reason);

@@ -530,6 +530,34 @@ fn a_deleted_room_sends_everybody_away() {
 }
 
 #[test]
+fn a_draining_node_asks_some_to_join_anew_and_the_others_talk_on() {
+    let mut world = World::new(61);
+    let shopper = publisher(&mut world, "shopper");
+    let agent = publisher(&mut world, "agent");
+    world.run(Duration::from_secs(2));
+    world.command(Command::Drain { participants: 1 });
+    world.run(Duration::from_millis(100));
+    let asked = |world: &mut World, connection| {
+        world.client(connection).events.iter().any(|event| {
+            matches!(
+                event,
+                Event::Leave {
+                    reason: DisconnectReason::Migration,
+                    action: LeaveAction::Reconnect
+                }
+            )
+        })
+    };
+    assert_eq!(
+        (asked(&mut world, shopper), asked(&mut world, agent)),
+        (true, false)
+    );
+    world.command(Command::Drain { participants: 7 });
+    world.run(Duration::from_millis(100));
+    assert!(asked(&mut world, agent));
+}
+
+#[test]
 fn a_panic_in_one_peer_ends_that_peer_and_nobody_else() {
     let mut world = World::new(20);
     let shopper = publisher(&mut world, "shopper");

@@ -1,7 +1,9 @@
 //! The command line.
 
 mod config;
+mod drain;
 mod healthcheck;
+mod operator_port;
 mod serve;
 mod token;
 mod why;
@@ -39,6 +41,8 @@ enum Command {
     Why(why::WhyArgs),
     /// Exit with 0 if the server on this machine takes calls, with 1 and the reason if not.
     Healthcheck(SourceArgs),
+    /// Lead the sessions of the server on this machine to other nodes, and wait until it is empty.
+    Drain(drain::DrainArgs),
 }
 
 /// Where the configuration comes from. Besides, each variable `TRADEWIND__A__B` sets key `a.b`.
@@ -78,6 +82,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(args) => token::run(args),
         Command::Why(args) => why::run(args),
         Command::Healthcheck(sources) => healthcheck::run(sources),
+        Command::Drain(args) => drain::run(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

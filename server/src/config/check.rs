@@ -36,6 +36,7 @@ pub(super) fn check(
     check.keys(settings, dev);
     check.rtc(settings);
     check.region(settings);
+    check.fleet(settings);
     check.log(settings);
     check.limits(settings);
     check.room(settings);
@@ -169,6 +170,48 @@ impl Check<'_> {
             self.refuse(
                 "region.latitude",
                 "set both latitude and longitude, or none",
+            );
+        }
+    }
+
+    fn fleet(&mut self, settings: &Settings) {
+        let (fleet, relay) = (&settings.fleet, &settings.relay);
+        let good = |url: &String| {
+            Url::parse(url).is_ok_and(|url| {
+                matches!(url.scheme(), "nats" | "tls" | "ws" | "wss") && url.has_host()
+            })
+        };
+        if !fleet.nats.iter().all(good) {
+            self.refuse(
+                "fleet.nats",
+                "write each as nats://name:4222 or tls://name:4222",
+            );
+        }
+        if fleet.nats.is_empty() {
+            return;
+        }
+        for (key, file) in [
+            ("relay.certificate_file", &relay.certificate_file),
+            ("relay.key_file", &relay.key_file),
+            ("relay.ca_file", &relay.ca_file),
+        ] {
+            if file.is_none() {
+                self.refuse(
+                    key,
+                    "nodes of a fleet prove to each other who they are: name the PEM file (`tradewind relay-ca` makes some for tests)",
+                );
+            }
+        }
+        if !self.origins.contains_key("node.id") {
+            self.refuse(
+                "node.id",
+                "nodes of a fleet need names that last: choose one and put it into the certificate",
+            );
+        }
+        if settings.region.name.is_empty() {
+            self.refuse(
+                "region.name",
+                "nodes of a fleet say where they are: name the region",
             );
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::secret::Secret;
-use super::settings::{Http, Limits, Log, LogFormat, Metrics, Pages, Room, Rtc, Settings};
+use super::settings::{Http, Limits, Log, LogFormat, Metrics, Pages, Relay, Room, Rtc, Settings};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -15,6 +15,8 @@ const HTTP_PORT: u16 = 7880;
 const TCP_PORT: u16 = 7881;
 /// Beside [`TCP_PORT`]; shards count up from here.
 const UDP_PORT: u16 = 7882;
+/// Beside the first 108 shards' ports, and not in use by anything well known.
+const RELAY_PORT: u16 = 7990;
 /// Not used by the exporters Prometheus lists.
 const METRICS_PORT: u16 = 9780;
 
@@ -64,6 +66,18 @@ impl Default for Rtc {
             bind: ANY,
             advertise: Vec::new(),
             shards: 0,
+        }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::new(ANY, RELAY_PORT),
+            advertise: None,
+            certificate_file: None,
+            key_file: None,
+            ca_file: None,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) rtc: Rtc,
     pub(crate) node: NodeSettings,
     pub(crate) region: Region,
+    pub(crate) fleet: Fleet,
+    pub(crate) relay: Relay,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
     pub(crate) limits: Limits,
@@ -84,6 +86,34 @@ pub(crate) struct Region {
     pub(crate) longitude: Option<f64>,
     /// Legal zone that media of the region stay in, such as `eu`. Empty = none.
     pub(crate) residency: String,
+}
+
+/// How nodes find each other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Fleet {
+    /// NATS servers, such as `nats://nats.example.com:4222`. Empty = this node is the whole fleet.
+    #[serde(deserialize_with = "list")]
+    #[schemars(with = "List<String>")]
+    pub(crate) nats: Vec<String>,
+    /// NATS credentials file. Unset = none, or what the addresses say.
+    pub(crate) credentials_file: Option<PathBuf>,
+}
+
+/// The links that carry rooms between nodes. Used with `fleet.nats` only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Relay {
+    /// UDP address and port of the links.
+    pub(crate) bind: SocketAddr,
+    /// Address and port other nodes reach `bind` at. Unset = the first of `rtc.advertise` with the port of `bind`.
+    pub(crate) advertise: Option<SocketAddr>,
+    /// Certificate of this node (PEM). One of its names is `node.id`. `tradewind relay-ca` makes one for tests.
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// Private key of the certificate (PEM), readable by its owner only.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Certificates of the authority that signed those of all nodes (PEM).
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// Health and metrics for operators; not for the public.

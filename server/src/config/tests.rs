@@ -112,6 +112,29 @@ fn dev_refuses_an_address_others_can_reach() {
 }
 
 #[test]
+fn a_fleet_needs_names_and_certificates() {
+    let text = message(with_file(&format!(
+        "keys: {{APIkey: {SECRET}}}\nfleet:\n  nats: [\"127.0.0.1:4222\", nats://127.0.0.1]\n"
+    )));
+    for key in [
+        "fleet.nats: write each",
+        "relay.ca_file",
+        "node.id",
+        "region.name",
+    ] {
+        assert!(text.contains(key), "{key} is missing in {text}");
+    }
+    let loaded = with_file(&format!(
+        "keys: {{APIkey: {SECRET}}}\nnode: {{id: tokyo-1}}\nregion: {{name: japan}}\n\
+         fleet: {{nats: nats://127.0.0.1:4222}}\n\
+         relay: {{certificate_file: a.pem, key_file: a.key, ca_file: ca.pem}}\n"
+    ));
+    let settings = loaded.unwrap().settings;
+    assert_eq!(settings.fleet.nats, ["nats://127.0.0.1:4222"]);
+    assert_eq!(settings.relay.bind.port(), 7990);
+}
+
+#[test]
 fn a_misspelt_key_is_refused_with_the_likeliest_one() {
     let text = message(with_file("rtc:\n  udp_prot: 7882\n"));
     assert!(

@@ -1,13 +1,17 @@
 //! What operators and orchestrators ask: alive, ready, numbers.
 
-use axum::Router;
-use axum::extract::State;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
 
 use super::AppState;
 use crate::metrics;
+use crate::node::DrainStatus;
 
 /// `/healthz`: the process answers.
 pub(super) fn alive() -> Router {
@@ -20,6 +24,41 @@ pub(super) fn operators(state: AppState) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
         .with_state(state)
+}
+
+/// `/admin/drain`, on the operators' port only: whoever reaches it can empty the node.
+pub(super) fn administration(state: AppState) -> Router {
+    Router::new()
+        .route("/admin/drain", get(drain_status).post(drain))
+        .with_state(state)
+}
+
+/// A day: long enough for any call to end by itself.
+const MAX_DRAIN_S: u64 = 24 * 60 * 60;
+
+#[derive(Deserialize)]
+struct DrainQuery {
+    /// Seconds after which the call returns, whoever is left.
+    #[serde(default = "default_deadline_s")]
+    deadline_s: u64,
+}
+
+/// A minute: clients take seconds, and a large node moves in waves.
+fn default_deadline_s() -> u64 {
+    60
+}
+
+async fn drain_status(State(state): State<AppState>) -> Json<DrainStatus> {
+    Json(state.node.drain_status())
+}
+
+/// Begins to empty the node and says how far it is; ask again by GET.
+async fn drain(
+    State(state): State<AppState>,
+    Query(query): Query<DrainQuery>,
+) -> Json<DrainStatus> {
+    let deadline = Duration::from_secs(query.deadline_s.min(MAX_DRAIN_S));
+    Json(state.node.drain(deadline))
 }
 
 async fn ready(State(state): State<AppState>) -> impl IntoResponse {

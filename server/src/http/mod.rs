@@ -60,7 +60,8 @@ pub(crate) fn public(state: &AppState, calls: &Arc<Calls>) -> Router {
 pub(crate) fn operators(state: &AppState) -> Router {
     let routes = Router::new()
         .merge(health::alive())
-        .merge(health::operators(state.clone()));
+        .merge(health::operators(state.clone()))
+        .merge(health::administration(state.clone()));
     layers::common(
         routes.fallback(not_found),
         state.settings.limits.api_body_bytes,

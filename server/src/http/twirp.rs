@@ -78,7 +78,7 @@ impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
         Self(match error {
             NodeError::Refused(refused) => refused.into(),
-            error @ (NodeError::Overloaded | NodeError::ShuttingDown) => {
+            error @ (NodeError::Overloaded | NodeError::ShuttingDown | NodeError::Draining) => {
                 TwirpError::new(TwirpCode::Unavailable, error.to_string())
             }
         })

@@ -293,3 +293,18 @@ async fn frames_reach_the_shard_whose_fragment_the_first_names() {
     timeout(Duration::from_secs(5), arrived).await.unwrap();
     shard.stop();
 }
+
+#[tokio::test]
+async fn a_draining_node_takes_nobody_and_says_so() {
+    let node = node(1).await;
+    assert!(node.ready().is_ok());
+    let status = node.drain(Duration::from_secs(1));
+    assert!(status.draining && status.since_unix_ms > 0);
+    assert_eq!(
+        node.ready(),
+        Err("the node is draining: connect again to reach another one".to_owned())
+    );
+    let since = status.since_unix_ms;
+    assert_eq!(node.drain(Duration::ZERO).since_unix_ms, since);
+    node.shutdown().await;
+}

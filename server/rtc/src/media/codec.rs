@@ -1,7 +1,9 @@
 //! Names and properties of codecs.
 
+use serde::{Deserialize, Serialize};
+
 /// What a track is encoded in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Codec {
     Opus,
     /// Redundant audio, RFC 2198.

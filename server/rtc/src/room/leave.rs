@@ -148,6 +148,20 @@ impl Room {
         self.finish(cx);
     }
 
+    /// Asks up to `at_most` participants to join anew; gives how many.
+    pub(crate) fn drain(&mut self, cx: &mut Context, now: Instant, at_most: u32) -> u32 {
+        let keys: Vec<_> = self
+            .participants
+            .keys()
+            .take(usize::try_from(at_most).unwrap_or(usize::MAX))
+            .collect();
+        for key in &keys {
+            let (reason, action) = (DisconnectReason::Migration, LeaveAction::Reconnect);
+            self.remove(cx, now, *key, reason, Some(action));
+        }
+        keys.len() as u32
+    }
+
     /// Restarts ICE on the subscriber connection after a resume, so that it finds the client's new address.
     pub(super) fn restart_subscriber(
         &mut self,

@@ -19,6 +19,7 @@ pub fn disconnect_reason(reason: DisconnectReason) -> proto::DisconnectReason {
         DisconnectReason::RoomClosed => Code::RoomClosed,
         DisconnectReason::ConnectionTimeout => Code::ConnectionTimeout,
         DisconnectReason::MediaFailure => Code::MediaFailure,
+        DisconnectReason::Migration => Code::Migration,
     }
 }
 
@@ -29,6 +30,7 @@ pub fn disconnect_reason_from(code: i32) -> DisconnectReason {
         Ok(Code::JoinFailure) => DisconnectReason::JoinFailure,
         Ok(Code::ConnectionTimeout) => DisconnectReason::ConnectionTimeout,
         Ok(Code::MediaFailure) => DisconnectReason::MediaFailure,
+        Ok(Code::Migration) => DisconnectReason::Migration,
         _ => DisconnectReason::ClientInitiated,
     }
 }

@@ -1,5 +1,6 @@
 //! The nodes of a fleet as one call sees them: its delays to each, their seats, their charges.
 
+use crate::emodel::loss_impairment;
 use crate::error::PlacementError;
 use crate::estimate::{Estimate, estimate};
 use crate::fleet::Fleet;
@@ -21,6 +22,9 @@ pub(crate) struct LegCost {
     pub(crate) variance: f64,
     /// Share of packets that come too late even when repeated.
     pub(crate) unrepaired: f64,
+    /// The least that this leg adds to a score beside its delay, in points of R: loss, and its node's load.
+    pub(crate) least_loss: f64,
+    pub(crate) least_load: f64,
 }
 
 /// A node as this call sees it.
@@ -75,14 +79,40 @@ impl<'a> Candidates<'a> {
                     .map(|of_party| leg_cost(policy, &of_party[node])),
             );
         }
-        Ok(Self {
+        let mut candidates = Self {
             fleet,
             policy,
             request,
             seats,
             current,
             legs,
-        })
+        };
+        candidates.add_least_costs();
+        Ok(candidates)
+    }
+
+    /// Fills in what each leg adds to a score at least. Loss impairment is concave, so it lies above its chord up to
+    /// the greatest loss of two legs.
+    fn add_least_costs(&mut self) {
+        let most = self.legs.iter().map(|l| l.unrepaired).fold(0.0, f64::max);
+        let most = (2.0 * most).clamp(1e-6, 1.0);
+        let slope =
+            loss_impairment(most, self.policy.loss_robustness) / most * self.legs_per_pair();
+        let parties = self.parties();
+        for node in 0..self.seats.len() {
+            let load = self.load_charge(node, 0) / parties as f64;
+            for leg in &mut self.legs[node * parties..][..parties] {
+                (leg.least_loss, leg.least_load) = (slope * leg.unrepaired, load);
+            }
+        }
+    }
+
+    /// What turns a sum over parties' legs into a mean over pairs: each pair has two legs.
+    pub(crate) fn legs_per_pair(&self) -> f64 {
+        match self.parties() {
+            1 => 1.0,
+            n => 2.0 / n as f64,
+        }
     }
 
     pub(crate) fn parties(&self) -> usize {
@@ -118,14 +148,13 @@ impl<'a> Candidates<'a> {
 }
 
 fn leg_cost(policy: &Policy, estimate: &Estimate) -> LegCost {
+    let loss = estimate.loss.unwrap_or(policy.access_loss).0;
     LegCost {
         one_way: estimate.rtt.0 / 2.0,
         variance: estimate.deviation.0.powi(2) / 4.0,
-        unrepaired: unrepaired(
-            policy,
-            estimate.loss.unwrap_or(policy.access_loss).0,
-            estimate.rtt.0,
-        ),
+        unrepaired: unrepaired(policy, loss, estimate.rtt.0),
+        least_loss: 0.0,
+        least_load: 0.0,
     }
 }
 

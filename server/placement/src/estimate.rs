@@ -14,6 +14,8 @@ use crate::units::{Direction, Millis, Share, Timestamp};
 /// Kilometres of great circle that a round trip of one ms can span at most, through straight fibre.
 const FIBRE_KM_PER_MS_RTT: f64 = 102.1;
 const LEAST_RTT_MS: f64 = 0.2;
+/// No measurement is trusted further than this.
+const LEAST_DEVIATION_MS: f64 = 0.5;
 
 /// Where an estimate mainly comes from, most trusted first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,11 +48,21 @@ pub struct Estimate {
 struct Evidence {
     node: usize,
     rtt: f64,
-    variance: f64,
+    /// Standard deviation in proportion to the true round trip, and on top of that in ms.
+    relative: f64,
+    absolute: f64,
     loss: Option<Share>,
     source: Source,
     age: Millis,
     samples: u32,
+}
+
+impl Evidence {
+    /// Variance in ms². Taken from the mean of what was measured and what was expected: noise taken from the
+    /// measurement alone would trust those most that are too short by chance.
+    fn variance(&self, expected: f64) -> f64 {
+        (self.relative * (self.rtt + expected) / 2.0).powi(2) + self.absolute.powi(2)
+    }
 }
 
 struct Place {
@@ -76,19 +88,18 @@ pub(crate) fn estimate(
         let least = place.as_ref().map_or(0.0, |p| fibre_limit(fleet, p, node));
         estimate.rtt = Millis((estimate.rtt.0 + offset).max(least).max(LEAST_RTT_MS));
     }
-    for Evidence {
-        node,
-        rtt,
-        variance,
-        loss,
-        source,
-        age,
-        samples,
-    } in evidence
-    {
-        let estimate = &mut estimates[node];
+    for e in evidence {
+        let estimate = &mut estimates[e.node];
         let before = estimate.deviation.0.powi(2);
-        let gain = before / (before + variance);
+        let gain = before / (before + e.variance(estimate.rtt.0));
+        let Evidence {
+            rtt,
+            loss,
+            source,
+            age,
+            samples,
+            ..
+        } = e;
         let measured_before = estimate.source <= Source::History;
         *estimate = Estimate {
             rtt: Millis((estimate.rtt.0 + gain * (rtt - estimate.rtt.0)).max(LEAST_RTT_MS)),
@@ -116,13 +127,14 @@ pub(crate) fn estimate(
 /// Usable measurements, the more trusted source first.
 fn gather(fleet: &Fleet, policy: &Policy, party: &Party, now: Timestamp) -> Vec<Evidence> {
     let mut evidence = Vec::with_capacity(party.probes.len() + party.history.len());
-    let mut add = |m: &Measurement, source, rtt: f64, variance: f64| {
+    let mut add = |m: &Measurement, source, rtt: f64, relative: f64, absolute: f64| {
         if let Some(node) = fleet.index(&m.node) {
-            let age = now.since(m.at);
+            let (age, absolute) = (now.since(m.at), absolute.max(LEAST_DEVIATION_MS));
             evidence.push(Evidence {
                 node,
                 rtt,
-                variance,
+                relative,
+                absolute,
                 loss: m.loss,
                 source,
                 age,
@@ -135,29 +147,27 @@ fn gather(fleet: &Fleet, policy: &Policy, party: &Party, now: Timestamp) -> Vec<
         .iter()
         .filter(|p| now.since(p.at).0 <= policy.probe_lifetime.0)
     {
-        let (rtt, variance) = match probe.deviation {
-            Some(deviation) => (probe.rtt.0, deviation.0.powi(2)),
-            None => {
-                let samples = f64::from(probe.samples.max(1));
-                // The least of n queueing delays is an nth of the mean one, and doubted as much; the rest averages out.
-                let queueing = policy.probe_jitter.0 / samples;
-                let rtt = (probe.rtt.0 - queueing).max(LEAST_RTT_MS);
-                (
-                    rtt,
-                    (policy.probe_noise.0 * rtt).powi(2) / samples + queueing.powi(2),
-                )
-            }
-        };
-        add(probe, Source::Probe, rtt, variance);
+        if let Some(deviation) = probe.deviation {
+            add(probe, Source::Probe, probe.rtt.0, 0.0, deviation.0);
+            continue;
+        }
+        let samples = f64::from(probe.samples.max(1));
+        // The least of n queueing delays is an nth of the mean one, and doubted as much; the rest averages out.
+        let queueing = policy.probe_jitter.0 / samples;
+        let rtt = (probe.rtt.0 - queueing).max(LEAST_RTT_MS);
+        add(
+            probe,
+            Source::Probe,
+            rtt,
+            policy.probe_noise.0 / samples.sqrt(),
+            queueing,
+        );
     }
     for past in &party.history {
-        let deviation = past
-            .deviation
-            .map_or(policy.probe_noise.0 * past.rtt.0, |d| d.0);
-        add(past, Source::History, past.rtt.0, deviation.powi(2));
-    }
-    for e in &mut evidence {
-        e.variance = e.variance.max(0.25);
+        match past.deviation {
+            Some(deviation) => add(past, Source::History, past.rtt.0, 0.0, deviation.0),
+            None => add(past, Source::History, past.rtt.0, policy.probe_noise.0, 0.0),
+        }
     }
     evidence
 }
@@ -186,7 +196,8 @@ fn locate(fleet: &Fleet, party: &Party, evidence: &[Evidence]) -> Option<Place> 
         Some(place) => {
             // Noise may make a true delay look this much too short.
             let possible = |e: &Evidence| {
-                e.rtt + 2.0 * e.variance.sqrt() >= fibre_limit(fleet, &place, e.node)
+                let least = fibre_limit(fleet, &place, e.node);
+                e.rtt + 2.0 * e.variance(least).sqrt() >= least
             };
             if evidence.iter().all(possible) {
                 Some(place)
@@ -244,7 +255,7 @@ fn last_mile(policy: &Policy, priors: &[Estimate], evidence: &[Evidence]) -> Opt
     let mut sum = 0.0;
     for e in evidence {
         let prior = &priors[e.node];
-        let weight = 1.0 / (e.variance + prior.deviation.0.powi(2));
+        let weight = 1.0 / (e.variance(prior.rtt.0) + prior.deviation.0.powi(2));
         weights += weight;
         sum += weight * (e.rtt - prior.rtt.0);
     }

@@ -34,7 +34,8 @@ pub struct CandidateReport {
     pub load: Share,
     pub legs: Vec<Leg>,
     pub chosen: bool,
-    /// The best it could do, alone or with one of the chosen nodes; none if excluded.
+    /// The best it could do, alone or with one of the chosen nodes; none if excluded or
+    /// short of seats.
     pub best: Option<Terms>,
     /// The chosen node it does its best with; none if alone.
     pub with: Option<NodeId>,
@@ -120,8 +121,10 @@ fn alternatives<'a>(
     decision: &'a Decision,
     node: usize,
 ) -> impl Iterator<Item = (Terms, Option<usize>)> + 'a {
+    let seated =
+        move |entries: &[usize], node: usize| c.newcomers(entries, node) <= c.seats[node].free;
     let alone = vec![node; c.parties()];
-    let alone = (c.score(&alone, &Nodes::One(node), true), None);
+    let alone = seated(&alone, node).then(|| (c.score(&alone, &Nodes::One(node), true), None));
     let mut partners = decision.choice.entries.clone();
     partners.sort_unstable();
     partners.dedup();
@@ -135,13 +138,15 @@ fn alternatives<'a>(
             }
         };
         let entries: Vec<usize> = (0..c.parties()).map(nearer).collect();
-        let both = entries.contains(&node) && entries.contains(&partner);
-        both.then(|| {
+        let used = |node: usize| entries.contains(&node) && seated(&entries, node);
+        (used(node) && used(partner)).then(|| {
             (
                 c.score(&entries, &Nodes::Two(node, partner, route), true),
                 Some(partner),
             )
         })
     };
-    std::iter::once(alone).chain(partners.into_iter().filter_map(with))
+    alone
+        .into_iter()
+        .chain(partners.into_iter().filter_map(with))
 }

@@ -43,6 +43,8 @@ pub struct Fleet {
     residency: Vec<u64>,
     residency_bits: BTreeMap<String, u32>,
     links: Vec<Cell>,
+    /// Mean one-way delay of each pair's link in ms if it is good both ways, else 0: what no route is faster than.
+    least_between: Vec<f32>,
 }
 
 /// One directed link; not usable if the delay is infinite.
@@ -84,6 +86,7 @@ impl Fleet {
                 .map(|n| tie::hash_name(n.id.as_str()))
                 .collect(),
             links: vec![Cell::DOWN; nodes.len() * nodes.len()],
+            least_between: Vec::new(),
             nodes,
             residency,
             residency_bits,
@@ -102,6 +105,7 @@ impl Fleet {
                 };
             }
         }
+        fleet.least_between = fleet.least_between(policy.bad_link_loss);
         Ok(fleet)
     }
 
@@ -125,6 +129,29 @@ impl Fleet {
 
     pub(crate) fn name_hash(&self, node: usize) -> u64 {
         self.name_hashes[node]
+    }
+
+    fn least_between(&self, bad_loss: Share) -> Vec<f32> {
+        let count = self.nodes.len();
+        let good = |link: Cell| link.is_up() && f64::from(link.loss) < bad_loss.0;
+        let least = |cell: usize| {
+            let (forth, back) = (
+                self.links[cell],
+                self.links[cell % count * count + cell / count],
+            );
+            if good(forth) && good(back) {
+                (forth.rtt + back.rtt) / 4.0
+            } else {
+                0.0
+            }
+        };
+        (0..count * count).map(least).collect()
+    }
+
+    /// A one-way delay in ms, mean of both directions, that no route between two nodes is faster than. Zero if the
+    /// direct link is not good, when a detour may be used.
+    pub(crate) fn at_least_between(&self, a: usize, b: usize) -> f64 {
+        f64::from(self.least_between[self.nodes.len() * a + b])
     }
 
     pub(crate) fn link(&self, from: usize, to: usize) -> Cell {

@@ -281,7 +281,7 @@ fn promise(c: &Candidates, node: usize, choice: &Choice) -> Points {
     let nearest = (0..c.parties())
         .map(|p| at(p, node).min(at(p, choice.entries[p])))
         .sum::<f64>();
-    c.bound(nearest * c.legs_per_pair(), false)
+    c.bound(nearest * c.legs_per_pair(), 0.0, false)
 }
 
 fn predictions(c: &Candidates, entries: &[usize], nodes: &Nodes) -> Vec<PairPrediction> {

@@ -114,7 +114,7 @@ impl Default for Policy {
             probe_lifetime: Millis(600_000.0),
             prior_base: Millis(32.0),
             prior_per_km: Millis(0.0173),
-            prior_noise: Share(0.2),
+            prior_noise: Share(0.3),
             prior_floor: Millis(8.0),
             access_spread: Millis(30.0),
             unknown_rtt: Millis(150.0),

@@ -1,13 +1,13 @@
 //! What a choice of nodes is worth: impairment of the conversation on the R scale, plus charges.
 
 use crate::candidates::Candidates;
-use crate::emodel::{expected_delay_impairment, loss_impairment};
+use crate::emodel::{delay_impairment, expected_delay_impairment, loss_impairment};
 use crate::placement::Terms;
 use crate::route::Route;
 use crate::units::Points;
 
-/// Rounding of five terms, each by half a millionth, in a bound's favour.
-const ROUNDING: Points = Points(4);
+/// Rounding of five terms and a bound, each by half a millionth, in the bound's favour.
+const ROUNDING: Points = Points(5);
 
 /// One or two nodes, with the way between two.
 #[derive(Clone, Copy, Debug)]
@@ -169,17 +169,18 @@ impl Candidates<'_> {
             .count() as u32
     }
 
-    /// A score that no choice with this mean one-way delay in ms, and a second node if `cascaded`, can be below.
+    /// A score that no choice with this mean one-way delay in ms, these other least costs in points of R, and a second
+    /// node if `cascaded`, can be below.
     ///
     /// The impairment is convex in the delay, so its mean over pairs is at least the impairment at the mean delay, and
     /// the worst pair's is at least the mean; charges are never negative.
-    pub(crate) fn bound(&self, mean_one_way: f64, cascaded: bool) -> Points {
+    pub(crate) fn bound(&self, mean_one_way: f64, least: f64, cascaded: bool) -> Points {
         let charge = if cascaded {
             self.policy.second_node
         } else {
             Points::default()
         };
-        let impairment = expected_delay_impairment(self.policy.fixed_delay.0 + mean_one_way, 0.0);
-        Points::from_r(impairment) + charge - ROUNDING
+        let impairment = delay_impairment(self.policy.fixed_delay.0 + mean_one_way);
+        Points::from_r(impairment + least) + charge - ROUNDING
     }
 }

@@ -5,12 +5,16 @@
 //! node. What is left are few nodes; pairs of them are bounded again with the link between them, and only those that
 //! still might win are scored. Bounds never exceed scores, so the result is that of trying everything.
 
-use crate::candidates::Candidates;
+use crate::candidates::{Candidates, LegCost};
+use crate::emodel::delay_impairment;
 use crate::placement::Terms;
 use crate::route;
 use crate::score::Nodes;
 use crate::tie;
 use crate::units::Points;
+
+/// Rounding of scores and sums, in points of R, in a bound's favour.
+const SLACK: f64 = 1e-5;
 
 /// What the search may choose.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +50,7 @@ pub(crate) fn search(c: &Candidates, freedom: Freedom) -> Option<Found> {
         freedom,
         best: None,
         scratch: Vec::with_capacity(c.parties()),
+        entries: Vec::with_capacity(c.parties()),
     };
     let mut single = None;
     match required[..] {
@@ -76,6 +81,7 @@ struct Search<'a, 'c> {
     best: Option<Choice>,
     /// Parties by how much better the second node of a pair suits them.
     scratch: Vec<(f64, usize)>,
+    entries: Vec<usize>,
 }
 
 impl Search<'_, '_> {
@@ -100,25 +106,85 @@ impl Search<'_, '_> {
             return;
         }
         let newcomers = c.current.iter().filter(|at| **at != Some(node)).count() as u32;
-        let mean = c.legs(node).iter().map(|l| l.one_way).sum::<f64>() * c.legs_per_pair()
-            + c.policy.hop_delay.0;
-        if newcomers > self.free(node) || c.bound(mean, false) > self.mark() {
+        let delays: f64 = c.legs(node).iter().map(|l| l.one_way).sum();
+        let least = c.legs(node).iter().map(|l| self.least(l)).sum();
+        let mean = delays * c.legs_per_pair() + c.policy.hop_delay.0;
+        if newcomers > self.free(node) || c.bound(mean, least, false) > self.mark() {
             return;
         }
-        self.offer(Nodes::One(node), |_| node);
+        self.entries.clear();
+        self.entries.resize(c.parties(), node);
+        self.offer(Nodes::One(node));
+    }
+
+    /// What a leg adds to a score at least, beside its delay.
+    fn least(&self, leg: &LegCost) -> f64 {
+        leg.least_loss
+            + if self.freedom.for_load {
+                leg.least_load
+            } else {
+                0.0
+            }
     }
 
     /// Pairs of the nodes that could be part of a better choice than the best so far.
     fn pairs(&mut self) {
-        let c = self.c;
-        if c.parties() < 2 {
-            return;
+        let usable = |n: &usize| {
+            self.c.allowed(*n) && (self.free(*n) > 0 || self.c.current.contains(&Some(*n)))
+        };
+        let nodes: Vec<usize> = (0..self.c.seats.len()).filter(usable).collect();
+        match self.c.parties() {
+            0 | 1 => {}
+            2 => self.pairs_for_two(&nodes),
+            _ => self.pairs_for_many(&nodes),
         }
-        let nodes: Vec<usize> = (0..c.seats.len())
-            .filter(|&n| self.free(n) > 0 || c.current.contains(&Some(n)))
-            .collect();
+    }
+
+    /// With two parties a pair's bound is a sum of one number for each leg, so that ordered lists of legs say when to
+    /// stop.
+    fn pairs_for_two(&mut self, nodes: &[usize]) {
+        let c = self.c;
+        // The impairment is convex in the delay, so its tangent anywhere bounds it; best near where the mark is.
+        let hops = 2.0 * c.policy.hop_delay.0;
+        let at = c.policy.fixed_delay.0
+            + self
+                .best
+                .as_ref()
+                .map_or(0.0, |b| c.mean_one_way(&b.entries, &b.nodes));
+        let slope = delay_impairment(at + 1e-3).mul_add(1e3, -1e3 * delay_impairment(at));
+        let base = delay_impairment(at) + slope * (c.policy.fixed_delay.0 + hops - at);
+        let sorted = |party: usize| {
+            let value = |n: usize| slope * c.legs(n)[party].one_way + self.least(&c.legs(n)[party]);
+            let mut legs: Vec<(f64, usize)> = nodes.iter().map(|&n| (value(n), n)).collect();
+            legs.sort_unstable_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
+            legs
+        };
+        let (first, second) = (sorted(0), sorted(1));
+        let Some(&(least_second, _)) = second.first() else {
+            return;
+        };
+        let budget = |mark: Points| (mark - c.policy.second_node).as_r() - base + SLACK;
+        let mut left = budget(self.mark());
+        for &(value, a) in &first {
+            if value + least_second > left {
+                break;
+            }
+            for &(other, b) in &second {
+                if value + other > left {
+                    break;
+                }
+                if a != b && value + other + slope * c.fleet.at_least_between(a, b) <= left {
+                    self.offer_two(a, b);
+                    left = budget(self.mark());
+                }
+            }
+        }
+    }
+
+    fn pairs_for_many(&mut self, nodes: &[usize]) {
+        let c = self.c;
         let mut nearest = vec![f64::INFINITY; c.parties()];
-        for &node in nodes.iter().filter(|n| c.allowed(**n)) {
+        for &node in nodes {
             for (near, leg) in nearest.iter_mut().zip(c.legs(node)) {
                 *near = near.min(leg.one_way);
             }
@@ -132,16 +198,15 @@ impl Search<'_, '_> {
                 .map(|(l, n)| l.one_way - n)
                 .fold(f64::INFINITY, f64::min);
             c.bound(
-                (at_best + detour) * c.legs_per_pair()
-                    + 2.0 * c.policy.hop_delay.0 * c.least_crossing(),
+                (at_best + detour) * c.legs_per_pair() + c.policy.hop_delay.0,
+                0.0,
                 true,
             )
         };
         let mark = self.mark();
         let mut partners: Vec<(Points, usize)> = nodes
-            .into_iter()
-            .filter(|n| c.allowed(*n))
-            .map(|n| (bound(n), n))
+            .iter()
+            .map(|&n| (bound(n), n))
             .filter(|(b, _)| *b <= mark)
             .collect();
         partners.sort_unstable();
@@ -161,26 +226,19 @@ impl Search<'_, '_> {
         if !(c.allowed(a) && c.allowed(b)) || c.parties() < 2 {
             return;
         }
-        let apart: f64 = c
-            .legs(a)
-            .iter()
-            .zip(c.legs(b))
-            .map(|(x, y)| x.one_way.min(y.one_way))
-            .sum();
-        let direct = c.fleet.link(a, b);
-        let link = c.least_crossing() * 2.0 * c.policy.hop_delay.0;
-        if c.bound(apart * c.legs_per_pair() + link, true) > self.mark() {
-            return;
+        let (mut apart, mut least) = (0.0, 0.0);
+        for (on_a, on_b) in c.legs(a).iter().zip(c.legs(b)) {
+            apart += on_a.one_way.min(on_b.one_way);
+            least += self.least(on_a).min(self.least(on_b));
         }
-        // Two parties always cross a good direct link; a detour is only ever tried when it is bad.
-        let back = c.fleet.link(b, a);
-        let good =
-            |l: crate::fleet::Cell| l.is_up() && f64::from(l.loss) < c.policy.bad_link_loss.0;
-        if good(direct) && good(back) {
-            let between = f64::from(direct.rtt + back.rtt) / 4.0 * c.least_crossing() + link;
-            if c.bound(apart * c.legs_per_pair() + between, true) > self.mark() {
-                return;
-            }
+        let link = c.fleet.at_least_between(a, b) * c.crossing(1);
+        if c.bound(
+            apart * c.legs_per_pair() + link + c.policy.hop_delay.0,
+            least,
+            true,
+        ) > self.mark()
+        {
+            return;
         }
         let Some(route) = route::find(c, a, b, None) else {
             return;
@@ -188,16 +246,15 @@ impl Search<'_, '_> {
         let Some((on_a, mean)) = self.split(a, b, route.mean_one_way(), route.links()) else {
             return;
         };
-        if c.bound(mean, true) > self.mark() {
+        if c.bound(mean, least, true) > self.mark() {
             return;
         }
-        let first: Vec<usize> = self.scratch[..on_a]
-            .iter()
-            .map(|(_, party)| *party)
-            .collect();
-        self.offer(Nodes::Two(a, b, route), |party| {
-            if first.contains(&party) { a } else { b }
-        });
+        self.entries.clear();
+        self.entries.resize(c.parties(), b);
+        for (_, party) in &self.scratch[..on_a] {
+            self.entries[*party] = a;
+        }
+        self.offer(Nodes::Two(a, b, route));
     }
 
     /// How many parties of `scratch`, which it orders, go to `a` for the least mean delay, and that delay in ms.
@@ -240,7 +297,8 @@ impl Search<'_, '_> {
         best
     }
 
-    fn offer(&mut self, nodes: Nodes, entry: impl Fn(usize) -> usize) {
+    /// Scores `entries` and keeps them if they win.
+    fn offer(&mut self, nodes: Nodes) {
         let c = self.c;
         let tie = match nodes {
             Nodes::One(a) => c.seats[a].tie,
@@ -249,8 +307,7 @@ impl Search<'_, '_> {
                 c.seats[a].tie.max(c.seats[b].tie),
             ),
         };
-        let entries: Vec<usize> = (0..c.parties()).map(entry).collect();
-        let terms = c.score(&entries, &nodes, self.freedom.for_load);
+        let terms = c.score(&self.entries, &nodes, self.freedom.for_load);
         let wins = match &self.best {
             Some(best) => (terms.total(), tie) < (best.terms.total(), best.tie),
             None => true,
@@ -258,7 +315,7 @@ impl Search<'_, '_> {
         if wins {
             self.best = Some(Choice {
                 nodes,
-                entries,
+                entries: self.entries.clone(),
                 terms,
                 tie,
             });
@@ -267,22 +324,9 @@ impl Search<'_, '_> {
 }
 
 impl Candidates<'_> {
-    /// What turns a sum over parties' legs into a mean over pairs: each pair has two legs.
-    pub(crate) fn legs_per_pair(&self) -> f64 {
-        match self.parties() {
-            1 => 1.0,
-            n => 2.0 / n as f64,
-        }
-    }
-
     /// Share of ordered pairs with a party on either side when `on_one` parties are on one of two nodes.
     fn crossing(&self, on_one: usize) -> f64 {
         let n = self.parties();
         (2 * on_one * (n - on_one)) as f64 / (n * (n - 1)) as f64
-    }
-
-    /// The least such share if both nodes are used.
-    fn least_crossing(&self) -> f64 {
-        self.crossing(1)
     }
 }

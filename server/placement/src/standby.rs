@@ -43,7 +43,7 @@ fn best_substitute(c: &Candidates, choice: &Choice, failed: usize) -> Option<(us
             .sum();
         let mark = best.map_or(Points::WORST, |b| b.0);
         if arrivals(choice, &entries, node) > c.seats[node].free
-            || c.bound(legs * c.legs_per_pair(), false) > mark
+            || c.bound(legs * c.legs_per_pair(), 0.0, false) > mark
         {
             continue;
         }

@@ -25,6 +25,8 @@ const ROOMS: Bucket = Bucket {
 };
 /// How often the cores are given the time.
 const TICK: Duration = Duration::from_millis(100);
+/// A backbone that has not come by then after the start is away.
+const FIRST_CONNECTION: Duration = Duration::from_secs(3);
 /// How long sending a notice may hold the task up.
 const SENDING: Duration = Duration::from_millis(200);
 /// Commands and answers that may wait for the task.
@@ -68,7 +70,7 @@ enum Heard {
 
 enum RoomsHeard {
     Listed(BTreeMap<RoomName, (Option<RoomEntry>, u64)>),
-    Changed(RoomName, Option<RoomEntry>, u64),
+    Changed(RoomName, Option<Box<RoomEntry>>, u64),
     Ended,
 }
 
@@ -206,6 +208,7 @@ impl Driver {
         if state != Connection::Down {
             tracing::info!("fleet: connected");
             self.registry.connected(now);
+            self.directory.connected();
             if let Some(own) = &mut self.own {
                 own.speak_soon(now);
             }
@@ -245,6 +248,10 @@ impl Driver {
                     self.send(&Notice::Withdrawn(withdrawal)).await;
                 }
                 self.edge = None;
+                self.directory.close_all(now);
+                for room in self.directory.rooms().map(|room| room.name.clone()) {
+                    self.show_room(&room);
+                }
                 let _ = done.send(());
             }
             Command::Withdraw(node, reason) => {
@@ -343,6 +350,11 @@ impl Driver {
     async fn tick(&mut self) {
         let now = self.now();
         self.registry.poll(now);
+        let held = self.own.as_ref().is_some_and(|own| own.is_held(now));
+        self.directory.suspend(now, held);
+        if !self.is_up() && now > FIRST_CONNECTION {
+            self.directory.disconnected();
+        }
         if let Some(beat) = self.own.as_mut().and_then(|own| own.poll(now)) {
             self.registry.heartbeat(now, beat.clone());
             self.send(&Notice::Node(beat)).await;
@@ -375,6 +387,7 @@ impl Driver {
                 self.returned();
             }
             Heard::Rooms(RoomsHeard::Changed(room, entry, revision)) => {
+                let entry = entry.map(|entry| *entry);
                 self.directory.changed(now, &room, entry, revision);
             }
             Heard::Rooms(RoomsHeard::Ended) => self.directory.disconnected(),
@@ -549,7 +562,7 @@ async fn follow_once(
                         rooms.insert(room, (entry, value.revision));
                         continue;
                     }
-                    None => RoomsHeard::Changed(room, entry, value.revision),
+                    None => RoomsHeard::Changed(room, entry.map(Box::new), value.revision),
                 }
             }
         };

@@ -43,7 +43,7 @@ pub struct RoomEntry {
     pub sid: String,
     /// Node that decides for the room; one of `replicas`.
     pub home: NodeId,
-    /// Grows whenever the home changes. A node that acts for a room under a lower epoch is out of date.
+    /// Grows whenever the home changes; 0 = provisional, no other node has agreed yet. A node that acts for a room under a lower epoch is out of date.
     pub epoch: u64,
     /// Nodes with participants in the room.
     pub replicas: BTreeSet<NodeId>,

@@ -76,7 +76,7 @@ impl Nats {
             None => timeout(STEP, self.client.publish(message.subject, body)).await,
         };
         sent.map_err(|_| away("NATS takes no message"))?
-            .map_err(|error| away(error))
+            .map_err(away)
     }
 
     async fn subscribe_now(&self, filter: String) -> Result<BoxStream<'static, Message>> {
@@ -84,7 +84,7 @@ impl Nats {
         let subscriber = timeout(STEP, self.client.subscribe(filter))
             .await
             .map_err(|_| away("NATS takes no subscription"))?
-            .map_err(|error| away(error))?;
+            .map_err(away)?;
         let messages = subscriber.map(|message| Message {
             subject: message.subject.to_string(),
             reply: message.reply.map(|reply| reply.to_string()),

@@ -14,6 +14,9 @@ use crate::{NodeId, Opened, RoomEntry, RoomName, RoomSpec};
 
 /// A write that failed for want of a backbone is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
+/// A node that others keep removing puts itself back only so often: they have not heard of it, and both would write
+/// without end.
+const PUT_BACK: Duration = Duration::from_secs(2);
 /// Entries are written anew so often, well within the age at which the bucket drops them.
 const REFRESH: Duration = Duration::from_secs(1800);
 
@@ -71,6 +74,10 @@ pub struct Directory {
     gone: BTreeSet<NodeId>,
     /// From when on a node that has not been heard of counts as dead.
     judge_from: Option<Duration>,
+    /// Nobody can be asked, so no opener waits.
+    offline: bool,
+    /// This node's registration is withdrawn, so the others count it as dead.
+    suspended: bool,
     actions: VecDeque<Action>,
 }
 
@@ -81,6 +88,8 @@ struct Cached {
     revision: u64,
     /// What is being written, until the shell tells how it went.
     writing: Option<Option<RoomEntry>>,
+    /// The revision that was known when a read began.
+    reading: Option<u64>,
     /// Not before.
     retry: Duration,
     seen: Duration,
@@ -95,10 +104,12 @@ struct Held {
     answered: bool,
     /// To be written.
     metadata: Option<serde_json::Value>,
+    /// When this node last put itself back into an entry.
+    put_back: Option<Duration>,
 }
 
 impl Directory {
-    /// A directory that knows nothing and is cut off.
+    /// A directory that knows nothing yet: who opens a room waits for the first list.
     #[must_use]
     pub fn new(me: NodeId) -> Self {
         Self {
@@ -108,6 +119,8 @@ impl Directory {
             alive: BTreeSet::new(),
             gone: BTreeSet::new(),
             judge_from: None,
+            offline: false,
+            suspended: false,
             actions: VecDeque::new(),
         }
     }
@@ -134,21 +147,30 @@ impl Directory {
             entry,
             answered: false,
             metadata: None,
+            put_back: None,
         };
         self.held.insert(room.clone(), held);
         if self.judge_from.is_some() {
             self.look(now, room.clone());
-        } else {
+        } else if self.offline {
             self.settle(room);
         }
     }
 
     /// Stops waiting: what this node believes of the room is the answer.
     pub fn settle(&mut self, room: &RoomName) {
+        let known = self
+            .rooms
+            .get(room)
+            .is_some_and(|room| room.entry.is_some());
         if let Some(held) = self.held.get_mut(room)
             && !held.answered
         {
             held.answered = true;
+            if !known {
+                // A room that nobody has agreed to yields to any that somebody has.
+                held.entry.epoch = 0;
+            }
             self.actions.push_back(Action::Opened(Opened {
                 entry: held.entry.clone(),
                 confirmed: false,
@@ -160,6 +182,21 @@ impl Directory {
     pub fn close(&mut self, now: Duration, room: &RoomName) {
         if self.held.remove(room).is_some() {
             self.look(now, room.clone());
+        }
+    }
+
+    /// Closes all rooms here: the node leaves.
+    pub fn close_all(&mut self, now: Duration) {
+        for room in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.close(now, &room);
+        }
+    }
+
+    /// Whether this node's registration is withdrawn: then it leaves its rooms to the others until it is back.
+    pub fn suspend(&mut self, now: Duration, suspended: bool) {
+        let returns = std::mem::replace(&mut self.suspended, suspended) && !suspended;
+        if returns {
+            self.poll(now);
         }
     }
 
@@ -212,6 +249,7 @@ impl Directory {
         judge_after: Duration,
     ) {
         self.judge_from = Some(now + judge_after);
+        self.offline = false;
         for cached in self.rooms.values_mut() {
             // What was under way when the connection went will not be told any more, and numbers may start anew.
             cached.writing = None;
@@ -231,9 +269,15 @@ impl Directory {
         }
     }
 
+    /// The backbone is there, and its list under way: who opens a room waits for it.
+    pub fn connected(&mut self) {
+        self.offline = false;
+    }
+
     /// The backbone is gone: rooms go on, and new ones are provisional.
     pub fn disconnected(&mut self) {
         self.judge_from = None;
+        self.offline = true;
         for room in self.held.keys().cloned().collect::<Vec<_>>() {
             self.settle(&room);
         }
@@ -251,13 +295,14 @@ impl Directory {
             Outcome::Done(revision) => self.changed(now, room, entry, revision),
             Outcome::Conflict => {
                 cached.retry = now + RETRY;
+                cached.reading = Some(cached.revision);
                 self.actions.push_back(Action::Read(room.clone()));
             }
             Outcome::Unavailable => cached.retry = now + RETRY,
         }
     }
 
-    /// A read that followed a conflict has ended; whatever its revision, it is the truth.
+    /// A read that followed a conflict has ended.
     pub fn read(
         &mut self,
         now: Duration,
@@ -265,11 +310,16 @@ impl Directory {
         entry: Option<RoomEntry>,
         revision: u64,
     ) {
-        if let Some(cached) = self.rooms.get_mut(room) {
-            cached.revision = cached.revision.min(revision);
-            cached.retry = Duration::ZERO;
+        let Some(cached) = self.rooms.get_mut(room) else {
+            return;
+        };
+        cached.retry = Duration::ZERO;
+        // Whatever was told while the read was under way is newer than what it found.
+        if cached.reading.take() == Some(cached.revision) {
+            self.changed(now, room, entry, revision);
+        } else if self.judge_from.is_some() {
+            self.look(now, room.clone());
         }
-        self.changed(now, room, entry, revision);
     }
 
     /// A node lives.
@@ -346,6 +396,19 @@ impl Directory {
                     winner: Arc::clone(stored),
                 }));
             }
+        }
+        let listed = stored
+            .as_ref()
+            .is_some_and(|entry| entry.replicas.contains(&self.me));
+        if let Some(held) = self.held.get_mut(&room)
+            && held.answered
+            && !listed
+        {
+            let lately = held.put_back.is_some_and(|at| now < at + PUT_BACK);
+            if self.suspended || lately {
+                return;
+            }
+            held.put_back = Some(now);
         }
         let due = now.saturating_sub(self.rooms.get(&room).map_or(now, |room| room.seen)) > REFRESH;
         let facts = rules::Facts {

@@ -21,7 +21,11 @@ pub(super) fn wanted(
     match (held, stored) {
         (None, None) => None,
         // The bucket has lost it, or never had it: what this node believes, less those who are dead.
-        (Some(held), None) => without(&with(held, me), is_dead),
+        (Some(held), None) => {
+            let mut entry = without(&with(held, me), is_dead)?;
+            entry.epoch = entry.epoch.max(1);
+            Some(entry)
+        }
         (Some(held), Some(stored)) if held.sid == stored.sid => {
             let entry = with(stored, me);
             // One replica buries the dead, so that not all of them write at once.

@@ -92,6 +92,12 @@ impl Own {
         }
     }
 
+    /// Whether the registration is withdrawn at the moment.
+    #[must_use]
+    pub fn is_held(&self, now: Duration) -> bool {
+        self.held_until.is_some_and(|until| now < until)
+    }
+
     /// Ends the registration.
     pub fn leave(&mut self) -> Withdrawal {
         self.left = true;
@@ -104,7 +110,7 @@ impl Own {
 
     /// The heartbeat to send now, if one is due.
     pub fn poll(&mut self, now: Duration) -> Option<Heartbeat> {
-        if self.held_until.is_some_and(|until| now < until) || self.left || now < self.due {
+        if self.is_held(now) || self.left || now < self.due {
             return None;
         }
         self.held_until = None;
@@ -116,11 +122,5 @@ impl Own {
             number: self.number,
             record: self.record.clone(),
         })
-    }
-
-    /// When to poll next.
-    #[must_use]
-    pub fn deadline(&self) -> Duration {
-        self.held_until.unwrap_or(self.due).max(self.due)
     }
 }

@@ -302,11 +302,6 @@ impl Node {
         round_trips
     }
 
-    /// Participants on this node, half a second ago at most.
-    pub(crate) fn participants(&self) -> u64 {
-        self.0.shards.iter().map(ShardHandle::participants).sum()
-    }
-
     /// Socket counters of each shard that answers.
     pub(crate) async fn socket_counters(&self) -> Vec<SocketCounters> {
         let mut counters = Vec::new();

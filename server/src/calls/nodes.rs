@@ -10,6 +10,7 @@ use tradewind_placement::{
 
 use crate::clock::unix_ms;
 use crate::config::Settings;
+use crate::node::DrainStatus;
 
 /// Knows the nodes there are: [`Alone`] on a node of its own, the registry in a fleet.
 pub(crate) trait Nodes: Send + Sync + 'static {
@@ -113,8 +114,8 @@ impl Alone {
 impl Nodes for Alone {
     fn view(&self) -> Arc<View> {
         let now = Timestamp(unix_ms());
-        let in_use = self.node.participants();
-        let node = describe(&self.settings, self.node.ready().is_ok(), in_use, now);
+        let is_ready = self.node.ready().is_ok();
+        let node = describe(&self.settings, is_ready, &self.node.drain_status(), now);
         let id = node.id.clone();
         let url = self.settings.http.public_url.clone();
         let urls: BTreeMap<NodeId, String> = url.map(|url| (id, url)).into_iter().collect();
@@ -130,7 +131,12 @@ impl Nodes for Alone {
 }
 
 /// This node as placement sees it.
-pub(crate) fn describe(settings: &Settings, is_ready: bool, in_use: u64, now: Timestamp) -> Node {
+pub(crate) fn describe(
+    settings: &Settings,
+    is_ready: bool,
+    drain: &DrainStatus,
+    now: Timestamp,
+) -> Node {
     let region = &settings.region;
     Node {
         id: NodeId::from(settings.node.id.as_str()),
@@ -139,15 +145,16 @@ pub(crate) fn describe(settings: &Settings, is_ready: bool, in_use: u64, now: Ti
             lat: region.latitude.unwrap_or_default(),
             lon: region.longitude.unwrap_or_default(),
         },
-        health: if is_ready {
+        // A node that drains is not ready, and well.
+        health: if is_ready || drain.draining {
             Health::Healthy
         } else {
             Health::Unhealthy
         },
-        draining: false,
+        draining: drain.draining,
         capacity: Capacity {
             parties: settings.limits.participants,
-            in_use: u32::try_from(in_use).unwrap_or(u32::MAX),
+            in_use: u32::try_from(drain.participants).unwrap_or(u32::MAX),
             cpu: Share(0.0),
             egress: Share(0.0),
         },

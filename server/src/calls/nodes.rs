@@ -138,12 +138,17 @@ pub(crate) fn describe(
     now: Timestamp,
 ) -> Node {
     let region = &settings.region;
+    // YAML can write a number that is none, which no range refuses.
+    let degrees = |set: Option<f64>| {
+        set.filter(|degrees| degrees.is_finite())
+            .unwrap_or_default()
+    };
     Node {
         id: NodeId::from(settings.node.id.as_str()),
         region: region.name.clone(),
         coordinates: Coordinates {
-            lat: region.latitude.unwrap_or_default(),
-            lon: region.longitude.unwrap_or_default(),
+            lat: degrees(region.latitude),
+            lon: degrees(region.longitude),
         },
         // A node that drains is not ready, and well.
         health: if is_ready || drain.draining {

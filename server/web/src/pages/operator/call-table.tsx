@@ -19,7 +19,9 @@ export function CallTable({ overview, chosen, choose }: CallTableProps) {
           <tr>
             <th scope="col">Call</th>
             <th scope="col">State</th>
-            <th scope="col">Nodes</th>
+            <th scope="col" class="roomy">
+              Nodes
+            </th>
             <th scope="col" class="number">
               Predicted
             </th>
@@ -49,7 +51,7 @@ export function CallTable({ overview, chosen, choose }: CallTableProps) {
                 {texts.state[call.state]}{' '}
                 <time class="muted">{formatDuration(overview.now_ms - call.created_at_ms)}</time>
               </td>
-              <td>{call.placement?.nodes.join(' – ') ?? '–'}</td>
+              <td class="roomy">{call.placement?.nodes.join(' – ') ?? '–'}</td>
               <td class="number">{milliseconds(call.placement?.predicted_ms ?? null)}</td>
               <td class="number">
                 {milliseconds(call.placement?.measured_ms ?? null)}{' '}

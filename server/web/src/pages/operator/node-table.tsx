@@ -11,7 +11,7 @@ export function NodeTable({ nodes, self }: { nodes: FleetNode[]; self: string })
             <th scope="col">Region</th>
             <th scope="col">State</th>
             <th scope="col" class="number">
-              Participants
+              Load
             </th>
           </tr>
         </thead>

@@ -5,7 +5,9 @@ CARGO ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 FLAGS ?=
 
-.PHONY: help run test test-unit test-system lint deny fuzz-build fuzz-replay pages build clean
+CALLS ?= 100000
+
+.PHONY: help run bench-placement test test-unit test-system lint deny fuzz-build fuzz-replay pages build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,6 +22,9 @@ server/web/dist/index.html: $(shell find server/web/src server/web/*.html server
 
 build: pages ## build the server as it is shipped
 	$(CARGO) build --profile dist --package tradewind
+
+bench-placement: ## where calls are placed, beside simpler policies and an oracle; CALLS=556000 for ten million placements
+	$(CARGO) run --release --package tradewind-loadtest -- placement --calls $(CALLS) $(FLAGS)
 
 test: test-unit test-system ## every test, with real SDKs and browsers
 

@@ -23,7 +23,7 @@ const HUBS: [Coordinates; 11] = [
         lon: 77.59,
     }, // Bangalore
     Coordinates {
-        lat: 3.14,
+        lat: 3.15,
         lon: 101.69,
     }, // Kuala Lumpur
     Coordinates {

@@ -7,7 +7,10 @@ use tradewind_placement::{
 };
 
 fn entry<'a>(placement: &'a Placement, party: &str) -> &'a str {
-    placement.entry_of(&party.into()).unwrap().as_str()
+    placement
+        .entry_of(&party.into())
+        .expect("every party has an entry")
+        .as_str()
 }
 
 #[test]

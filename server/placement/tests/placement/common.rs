@@ -158,12 +158,12 @@ pub(crate) fn change(snapshot: &mut Snapshot, id: &str, change: impl FnOnce(&mut
             .nodes
             .iter_mut()
             .find(|n| n.id == NodeId::from(id))
-            .unwrap(),
+            .expect("set up by the test"),
     );
 }
 
 pub(crate) fn fleet(snapshot: Snapshot) -> Fleet {
-    Fleet::new(snapshot, &Policy::default()).unwrap()
+    Fleet::new(snapshot, &Policy::default()).expect("set up by the test")
 }
 
 pub(crate) fn placed(snapshot: &Snapshot, request: &Request) -> Result<Placement, PlacementError> {

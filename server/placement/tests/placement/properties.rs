@@ -142,7 +142,7 @@ fn any_request(parties: std::ops::Range<usize>) -> impl Strategy<Value = Request
 
 fn on(snapshot: Snapshot, policy: &Policy, request: &Request) -> Option<Placement> {
     place(
-        &Fleet::new(snapshot, policy).unwrap(),
+        &Fleet::new(snapshot, policy).expect("set up by the test"),
         &Reservations::default(),
         policy,
         request,
@@ -153,7 +153,7 @@ fn on(snapshot: Snapshot, policy: &Policy, request: &Request) -> Option<Placemen
 fn explained(snapshot: Snapshot, request: &Request) -> Option<Explanation> {
     let policy = Policy::default();
     explain(
-        &Fleet::new(snapshot, &policy).unwrap(),
+        &Fleet::new(snapshot, &policy).expect("set up by the test"),
         &Reservations::default(),
         &policy,
         request,
@@ -185,7 +185,13 @@ fn carries_only_allowed_nodes(
     placement: &Placement,
 ) -> Result<(), TestCaseError> {
     let policy = Policy::default();
-    let node = |id: &NodeId| snapshot.nodes.iter().find(|n| n.id == *id).unwrap();
+    let node = |id: &NodeId| {
+        snapshot
+            .nodes
+            .iter()
+            .find(|n| n.id == *id)
+            .expect("set up by the test")
+    };
     let limit = policy.hard_load.0 + 1e-6;
     for id in placement
         .route
@@ -283,7 +289,7 @@ proptest! {
     ) {
         let request = as_new(request);
         if let Some(less) = on(without(&snapshot, removed), &Policy::default(), &request) {
-            let more = on(snapshot, &Policy::default(), &request).unwrap();
+            let more = on(snapshot, &Policy::default(), &request).expect("set up by the test");
             prop_assert!(more.score() <= less.score(), "{} > {}", more.score(), less.score());
         }
     }
@@ -303,7 +309,7 @@ proptest! {
         };
         let request = as_new(request);
         if let Some(less) = on(without(&snapshot, removed), &free, &request) {
-            let more = on(snapshot, &free, &request).unwrap();
+            let more = on(snapshot, &free, &request).expect("set up by the test");
             prop_assert!(more.terms.impairment() <= less.terms.impairment());
         }
     }

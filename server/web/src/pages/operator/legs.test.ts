@@ -77,8 +77,8 @@ test('a node that has left the fleet has no place', () => {
 });
 
 test('measurements are compared with predictions', () => {
-  expect(difference(100, 108)).toBe('+8 %');
-  expect(difference(100, 92)).toBe('-8 %');
+  expect(difference(100, 108)).toBe('+8\u00a0%');
+  expect(difference(100, 92)).toBe('-8\u00a0%');
   expect(difference(null, 92)).toBe('');
   expect([milliseconds(null), milliseconds(3.14), milliseconds(214.4)]).toEqual([
     '–',

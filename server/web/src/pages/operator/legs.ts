@@ -71,7 +71,7 @@ export function partyName(party: Party): string {
 export function difference(predicted: number | null, measured: number | null): string {
   if (predicted === null || measured === null || predicted <= 0) return '';
   const percent = Math.round((measured / predicted - 1) * 100);
-  return `${percent > 0 ? '+' : ''}${percent} %`;
+  return `${percent > 0 ? '+' : ''}${percent}\u00a0%`;
 }
 
 /** Milliseconds for people; a dash for what is not known. */

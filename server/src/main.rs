@@ -1,6 +1,7 @@
 //! `tradewind`: the media server's shell. Everything that decides lives in the pure crates; this owns clocks, sockets,
 //! threads and HTTP.
 
+mod calls;
 mod cli;
 mod clock;
 mod cluster;

@@ -22,7 +22,7 @@ use tradewind_fleet::Fleet;
 use tradewind_rtc::replica::RoomRecord;
 use tradewind_rtc::{
     AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason, Join,
-    Resume, RoomConfig, RoomEvent, RoomName, Shard, ShardConfig,
+    Resume, RoomConfig, RoomEvent, RoomName, RoundTrip, Shard, ShardConfig,
 };
 use tradewind_signalling::data::DataPacketCodec;
 
@@ -294,8 +294,8 @@ impl Node {
                 let (shard, claim) = self.claim(room);
                 self.ask(self.shard(shard)?, request, Some(claim)).await
             }
-            AdminRequest::Counters => Err(AdminError::Invalid(
-                "counters are per shard: ask each of them".to_owned(),
+            AdminRequest::Counters | AdminRequest::RoundTrips => Err(AdminError::Invalid(
+                "measurements are per shard: ask each of them".to_owned(),
             )
             .into()),
             request => {
@@ -343,6 +343,19 @@ impl Node {
             }
         }
         counters
+    }
+
+    /// Round trips that the transports of all participants have measured, of each shard that answers.
+    pub(crate) async fn round_trips(&self) -> Vec<RoundTrip> {
+        let mut round_trips = Vec::new();
+        for shard in self.0.shards.iter() {
+            if let Ok(AdminReply::RoundTrips(of_shard)) =
+                self.ask(shard, AdminRequest::RoundTrips, None).await
+            {
+                round_trips.extend(of_shard);
+            }
+        }
+        round_trips
     }
 
     /// Socket counters of each shard that answers.
@@ -592,7 +605,7 @@ impl WeakNode {
 /// The room a call is about.
 fn room_of(request: &AdminRequest) -> Option<&RoomName> {
     match request {
-        AdminRequest::ListRooms { .. } | AdminRequest::Counters => None,
+        AdminRequest::ListRooms { .. } | AdminRequest::Counters | AdminRequest::RoundTrips => None,
         AdminRequest::SendData(message) => Some(&message.room),
         AdminRequest::CreateRoom { room, .. }
         | AdminRequest::DeleteRoom { room }

@@ -16,20 +16,21 @@ export async function reaches(page, phases, ms = PHASE_MS) {
     .catch((reason) => { throw new Error(`${reason.message}; it is ${phase}`); });
 }
 
-async function open(browser, url, { cable, devices = true } = {}) {
+async function open(browser, url, { cable, devices = true, before } = {}) {
   const context = await browser.newContext({
     // The cable is another origin than the page, which the page's policy rightly forbids.
     bypassCSP: Boolean(cable),
     locale: 'en-US', permissions: devices ? ['camera', 'microphone'] : [] });
   if (cable) {
     // The grant names the server itself; the cable is put in between.
-    await context.route('**/v1/calls**', async (route) => {
+    await context.route(/\/v1\/(shopper|desk)\/calls/, async (route) => {
       if (route.request().method() !== 'POST') return route.continue();
       const reply = await route.fetch();
       const grant = await reply.json();
       return route.fulfill({ response: reply, json: { ...grant, url: `ws://127.0.0.1:${cable.port}` } });
     });
   }
+  await before?.(context);
   const page = await context.newPage();
   await page.addInitScript(watchPeers, {});
   await page.goto(url);

@@ -67,10 +67,10 @@ class Node:
         return get(self.inside, METRICS, "/readyz")[0] == 200
 
     def metric(self, name: str) -> float:
-        """Sum of a metric over its labels."""
+        """One sample, if `name` has labels, or the sum of a metric over its labels."""
         text = get(self.inside, METRICS, "/metrics")[1]
         values = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name)]
-        return sum(float(value) for key, value in values if key.split("{")[0] == name)
+        return sum(float(value) for key, value in values if name in (key, key.split("{")[0]))
 
 
 def get(host: str, port: int, path: str, method: str = "GET") -> tuple[int, str]:

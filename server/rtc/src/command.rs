@@ -403,6 +403,8 @@ pub enum AdminRequest {
     },
     /// Replies with [`AdminReply::Counters`](crate::AdminReply::Counters).
     Counters,
+    /// Replies with [`AdminReply::RoundTrips`](crate::AdminReply::RoundTrips) of the shard's participants.
+    RoundTrips,
 }
 
 /// A data message of the server API. The message is complete but for the recipients' view of the sender.

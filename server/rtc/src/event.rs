@@ -1,6 +1,7 @@
 //! What the rooms tell the outside: participants over signalling, and the rest of the node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -308,6 +309,15 @@ pub enum AdminReply {
     /// Stays on its node.
     #[serde(skip)]
     Counters(Box<Counters>),
+    RoundTrips(Vec<RoundTrip>),
+}
+
+/// What the transport of a participant measured, by ICE or RTCP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundTrip {
+    pub room: RoomName,
+    pub identity: Identity,
+    pub round_trip: Duration,
 }
 
 /// Why a server API call was refused.

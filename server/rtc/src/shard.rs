@@ -351,6 +351,11 @@ impl Shard {
             AdminRequest::Counters => {
                 return Some(Ok(AdminReply::Counters(Box::new(self.counters()))));
             }
+            AdminRequest::RoundTrips => {
+                let rooms = self.rooms.values();
+                let measured = rooms.flat_map(Room::round_trips).collect();
+                return Some(Ok(AdminReply::RoundTrips(measured)));
+            }
             AdminRequest::CreateRoom { room, config } => {
                 let limit = self.cx.config.max_metadata_bytes;
                 if config.metadata.len() > limit {

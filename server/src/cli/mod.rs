@@ -7,6 +7,7 @@ mod operator_port;
 mod relay_ca;
 mod serve;
 mod token;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     },
     /// Print an access token for a participant.
     Token(token::TokenArgs),
+    /// Print why a call is where it is: candidates, delays and their sources, loads, choice, prediction, measurement.
+    Why(why::WhyArgs),
     /// Exit with 0 if the server on this machine takes calls, with 1 and the reason if not.
     Healthcheck(SourceArgs),
     /// Make an authority and certificates for the links between nodes, for tests and first fleets.
@@ -80,6 +83,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(sources) => serve::run(sources),
         Command::Config { command } => config::run(command),
         Command::Token(args) => token::run(args),
+        Command::Why(args) => why::run(args),
         Command::Healthcheck(sources) => healthcheck::run(sources),
         Command::RelayCa(args) => relay_ca::run(&args),
         Command::Drain(args) => drain::run(args),

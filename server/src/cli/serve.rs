@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::SourceArgs;
+use crate::calls::{Alone, GeoIp, Planner, Switchboard, feedback};
 use crate::config::{LogFormat, Settings};
-use crate::http::{self, AppState, Port, Switchboard};
+use crate::http::{self, AppState, Calls, Port};
 use crate::node::{Node, NodeOptions};
 use crate::{log, webhook};
 
@@ -54,25 +55,36 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
     };
 
     let stop = CancellationToken::new();
-    let switchboard = Arc::new(Switchboard::new(
-        settings.limits.calls_per_minute_per_ip,
+    let switchboard = Arc::new(Switchboard::new(&settings.node.id, stop.clone()));
+    let nodes = Arc::new(Alone::new(node.clone(), settings.clone()));
+    let planner = Arc::new(Planner::new(nodes, geoip(&settings)?));
+    let calls = Arc::new(Calls::new(&settings, switchboard.clone(), planner.clone()));
+    let sessions = TaskTracker::new();
+    sessions.spawn({
+        let (switchboard, events) = (switchboard.clone(), node.room_events(EVENT_CAPACITY));
+        async move { switchboard.run(events).await }
+    });
+    sessions.spawn({
+        let (switchboard, node) = (switchboard.clone(), node.clone());
+        async move { switchboard.close_rooms(node).await }
+    });
+    sessions.spawn(feedback::run(
+        node.clone(),
+        switchboard.clone(),
+        planner,
         stop.clone(),
     ));
-    let sessions = TaskTracker::new();
-    if settings.pages.enabled {
-        let (switchboard, events) = (switchboard.clone(), node.room_events(EVENT_CAPACITY));
-        sessions.spawn(async move { switchboard.run(events).await });
-    }
     let webhooks = TaskTracker::new();
     if !settings.webhook.urls.is_empty() {
         webhooks.spawn(webhook::run(
             &settings.webhook,
             keys,
             node.room_events(EVENT_CAPACITY),
+            switchboard.call_events(EVENT_CAPACITY),
         )?);
     }
     let port = Port {
-        routes: http::public(&state, &switchboard),
+        routes: http::public(&state, &calls),
         trusted_proxies: settings.http.trusted_proxies.clone().into(),
         max_connections: settings.limits.http_connections as usize,
     };
@@ -103,6 +115,7 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
         stop.cancel();
         // The rooms let go of their event queues with the last handle.
         drop((state, node));
+        switchboard.close();
         webhooks.close();
         let _ = timeout(WEBHOOKS_TIMEOUT, webhooks.wait()).await;
     };
@@ -112,6 +125,17 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
         _ = terminate.recv() => tracing::warn!("ended at once"),
     }
     Ok(())
+}
+
+/// The database of places, if one is configured.
+fn geoip(settings: &Settings) -> anyhow::Result<GeoIp> {
+    let Some(path) = &settings.placement.geoip_file else {
+        return Ok(GeoIp::default());
+    };
+    GeoIp::open(path).with_context(|| {
+        let path = path.display();
+        format!("placement.geoip_file: cannot read {path}: name a file in MaxMind DB format, or leave the key out")
+    })
 }
 
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -150,7 +174,7 @@ fn banner(settings: &Settings) -> String {
     );
     if settings.pages.enabled {
         text += &format!(
-            "  Start here        {base}/\n  Shopper page      {base}/call\n  Agent desk        {base}/desk\n"
+            "  Start here        {base}/\n  Shopper page      {base}/call\n  Agent desk        {base}/desk\n  Operator console  {base}/operator\n"
         );
     }
     let media = settings.rtc.advertised().unwrap_or_default();

@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) room: Room,
     pub(crate) webhook: Webhook,
     pub(crate) pages: Pages,
+    pub(crate) placement: Placement,
 }
 
 /// Signalling, server API and pages.
@@ -201,8 +202,16 @@ pub(crate) struct Webhook {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Pages {
-    /// Whether the node serves the pages and `/v1/calls`. Anybody who reaches `http.bind` can then start a call.
+    /// Whether the node serves the pages and what they call. Anybody who reaches `http.bind` can then start a call.
     pub(crate) enabled: bool,
     /// What agents enter to see and answer calls. May be empty on loopback only.
     pub(crate) desk_key: Secret,
+}
+
+/// Where calls go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Placement {
+    /// Database of places of addresses, in MaxMind DB format; read at the start. Unset = places are not looked up.
+    pub(crate) geoip_file: Option<PathBuf>,
 }

@@ -21,7 +21,7 @@ use crate::config::Settings;
 use crate::node::Node;
 use problem::Problem;
 
-pub(crate) use calls::Switchboard;
+pub(crate) use calls::{Calls, view as call_view};
 pub(crate) use client_address::ClientAddress;
 pub(crate) use server::Port;
 
@@ -34,13 +34,14 @@ pub(crate) struct AppState {
 }
 
 /// The routes of `http.bind`: what SDKs, pages and shoppers use.
-pub(crate) fn public(state: &AppState, switchboard: &Arc<Switchboard>) -> Router {
+pub(crate) fn public(state: &AppState, calls: &Arc<Calls>) -> Router {
     let settings = &state.settings;
     let mut open = Router::new()
         .merge(health::alive())
-        .merge(pages::routes(settings))
-        .merge(signal::routes(state.clone()))
-        .merge(twirp::routes(state.clone()));
+        .merge(pages::routes(settings, calls.planner.clone()))
+        .merge(signal::routes(state.clone(), calls.clone()))
+        .merge(twirp::routes(state.clone()))
+        .merge(calls::open_routes(state, calls));
     if settings.is_local() {
         // On a machine of one's own, one port to look at is enough.
         open = open.merge(health::operators(state.clone()));
@@ -51,8 +52,8 @@ pub(crate) fn public(state: &AppState, switchboard: &Arc<Switchboard>) -> Router
         return open;
     }
     // Only the pages of this server call these, so no other origin may.
-    let calls = calls::routes(state.clone(), switchboard.clone());
-    layers::common(calls, settings.limits.api_body_bytes).fallback_service(open)
+    let for_pages = calls::page_routes(state, calls);
+    layers::common(for_pages, settings.limits.api_body_bytes).fallback_service(open)
 }
 
 /// The routes of `metrics.bind`.

@@ -1,4 +1,7 @@
-//! Landing page, shopper page and agent desk, embedded in the binary.
+//! Landing page, shopper page, agent desk and operator console, embedded in the binary.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Path;
@@ -9,6 +12,7 @@ use reqwest::Url;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::problem::Problem;
+use crate::calls::Planner;
 use crate::config::Settings;
 
 /// What `npm run build` made of `server/web`. A build without it serves [`NOT_BUILT`].
@@ -26,19 +30,24 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The pages, or without them the `OK` that SDKs look for at `/`.
-pub(super) fn routes(settings: &Settings) -> Router {
+pub(super) fn routes(settings: &Settings, planner: Arc<Planner>) -> Router {
     if !settings.pages.enabled {
         return Router::new().route("/", get(|| async { "OK" }));
     }
-    let policy = content_security_policy(settings);
+    let public_url = settings.http.public_url.clone();
     let page = |name: &'static str| {
-        let policy = policy.clone();
-        get(move |headers: HeaderMap| async move { html(name, &headers, policy) })
+        let (planner, public_url) = (planner.clone(), public_url.clone());
+        get(move |headers: HeaderMap| async move {
+            let fleet = planner.view();
+            let policy = content_security_policy(fleet.urls().chain(public_url.as_deref()));
+            html(name, &headers, policy)
+        })
     };
     Router::new()
         .route("/", page("index.html"))
         .route("/call", page("call.html"))
         .route("/desk", page("desk.html"))
+        .route("/operator", page("operator.html"))
         .route("/assets/{*path}", get(asset))
 }
 
@@ -102,23 +111,21 @@ fn entity_tag(file: &EmbeddedFile) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-/// The pages load nothing from elsewhere; they connect to this server, by its public name too.
-fn content_security_policy(settings: &Settings) -> HeaderValue {
-    let public = settings
-        .http
-        .public_url
-        .as_deref()
-        .and_then(|url| Url::parse(url).ok());
-    let public = public.map(|url| {
-        let web = url.origin().ascii_serialization();
-        let socket = web.replacen("http", "ws", 1);
-        format!(" {web} {socket}")
-    });
+/// The pages load nothing from elsewhere; they connect to this server and to the nodes of its fleet.
+fn content_security_policy<'a>(urls: impl Iterator<Item = &'a str>) -> HeaderValue {
+    let origins: BTreeSet<String> = urls
+        .filter_map(|url| Url::parse(url).ok())
+        .map(|url| {
+            let web = url.origin().ascii_serialization();
+            let socket = web.replacen("http", "ws", 1);
+            format!(" {web} {socket}")
+        })
+        .collect();
+    let elsewhere: String = origins.into_iter().collect();
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; \
-         media-src 'self' blob:; connect-src 'self'{}; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
-        public.unwrap_or_default()
+         media-src 'self' blob:; connect-src 'self'{elsewhere}; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }

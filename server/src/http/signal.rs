@@ -24,7 +24,8 @@ use tradewind_signalling::token::{Claims, TokenError, verify};
 
 use self::connection::SignalConnection;
 use super::rate::RateByAddress;
-use super::{AppState, ClientAddress};
+use super::{AppState, Calls, ClientAddress};
+use crate::calls::CALL_CLAIM;
 use crate::clock::unix_s;
 use crate::config::Settings;
 use crate::metrics;
@@ -37,8 +38,8 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 const AGENT_PROTOCOL: i32 = 1;
 
 /// The signalling routes.
-pub(super) fn routes(app: AppState) -> Router {
-    let signalling = Arc::new(Signalling::new(app));
+pub(super) fn routes(app: AppState, calls: Arc<Calls>) -> Router {
+    let signalling = Arc::new(Signalling::new(app, calls));
     Router::new()
         .route(
             "/rtc",
@@ -66,6 +67,7 @@ pub(super) fn routes(app: AppState) -> Router {
 /// What all signalling connections share.
 struct Signalling {
     app: AppState,
+    calls: Arc<Calls>,
     server: Arc<ServerInfo>,
     limits: Limits,
     open: Admission,
@@ -90,6 +92,10 @@ enum Refusal {
     NoToken,
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(
+        "the token is for a call on other nodes: connect to the address that came with it, or to its standby"
+    )]
+    OtherNode,
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -157,6 +163,9 @@ async fn open(
         identity = claims.identity
     );
     let (connection, first) = signalling.join(&connect).instrument(span.clone()).await?;
+    signalling
+        .calls
+        .connects(&claims.grants.room, &claims.identity, client.0);
     let session = Session::new(
         signalling.server.clone(),
         &connect,
@@ -182,7 +191,7 @@ fn result(joined: &Result<Joined, Refusal>) -> &'static str {
         },
         Err(refusal) => match refusal {
             Refusal::NoWebSocket | Refusal::Connect(_) => "bad_request",
-            Refusal::NoToken | Refusal::Token(_) => "unauthorized",
+            Refusal::NoToken | Refusal::Token(_) | Refusal::OtherNode => "unauthorized",
             Refusal::Join(JoinRefusal::NoSuchRoom) => "no_such_room",
             Refusal::Join(JoinRefusal::RoomFull { .. }) => "room_full",
             Refusal::Join(JoinRefusal::NodeFull) => "node_full",
@@ -211,7 +220,7 @@ async fn validate(
 }
 
 impl Signalling {
-    fn new(app: AppState) -> Self {
+    fn new(app: AppState, calls: Arc<Calls>) -> Self {
         let settings = &app.settings;
         let connections = &settings.limits;
         Self {
@@ -232,6 +241,7 @@ impl Signalling {
                 Duration::from_secs(1),
             )),
             app,
+            calls,
         }
     }
 
@@ -247,6 +257,9 @@ impl Signalling {
             .or_else(|| bearer(headers))
             .ok_or(Refusal::NoToken)?;
         let claims = verify(&self.app.keys, token, unix_s())?;
+        if !names_node(&claims, &self.app.settings.node.id) {
+            return Err(Refusal::OtherNode);
+        }
         let connection = self.app.node.next_connection();
         let connect = match version {
             Version::V0 => connect_v0(query, &claims, connection, &self.limits)?,
@@ -287,6 +300,13 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
+/// Whether the token is good on this node: it names it, or no node at all.
+fn names_node(claims: &Claims, node: &str) -> bool {
+    let bound = claims.other.get(CALL_CLAIM);
+    let nodes = bound.and_then(|bound| bound.get("nodes")?.as_array());
+    nodes.is_none_or(|nodes| nodes.iter().any(|named| named == node))
+}
+
 /// Tokens are written in the characters of base64url and dots, which need no escape in a query.
 fn query_token(query: &str) -> Option<&str> {
     let token = query
@@ -311,6 +331,7 @@ impl Refusal {
         match self {
             Self::NoWebSocket | Self::Join(JoinRefusal::NoSuchRoom) => StatusCode::NOT_FOUND,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::OtherNode => StatusCode::FORBIDDEN,
             Self::Connect(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST)
             }

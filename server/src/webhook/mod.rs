@@ -1,4 +1,4 @@
-//! Room events posted to the application's addresses: signed, in order per room, tried again for minutes.
+//! Events of rooms and calls posted to the application's addresses: signed, in order per room, tried again for minutes.
 
 mod queue;
 mod retry;
@@ -13,7 +13,9 @@ use tradewind_rtc::{RoomEvent, RoomName};
 use tradewind_signalling::token::Keys;
 use tradewind_signalling::webhook;
 
+use crate::calls::event::{CallEvent, Kind, Origin};
 use crate::config::Webhook;
+use crate::http::call_view;
 use crate::random;
 use queue::{Post, Queue};
 
@@ -30,6 +32,7 @@ pub(crate) fn run(
     settings: &Webhook,
     keys: Arc<Keys>,
     events: mpsc::Receiver<RoomEvent>,
+    calls: mpsc::Receiver<CallEvent>,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let urls: Result<Vec<Url>, _> = settings.urls.iter().map(|url| url.parse()).collect();
     let post = HttpPost {
@@ -39,7 +42,7 @@ pub(crate) fn run(
         api_key: settings.api_key.clone(),
     };
     let receivers = post.urls.len();
-    Ok(deliver(events, Queue::new(post, receivers)))
+    Ok(deliver(events, calls, Queue::new(post, receivers)))
 }
 
 fn client() -> reqwest::Result<Client> {
@@ -53,14 +56,41 @@ fn client() -> reqwest::Result<Client> {
         .build()
 }
 
-async fn deliver<P: Post>(mut events: mpsc::Receiver<RoomEvent>, queue: Queue<P>) {
-    while let Some(event) = events.recv().await {
-        let id = format!("EV_{}", random::text(12));
-        if let Some(payload) = webhook::event(&event, &id, unix_s()) {
-            queue.send(&RoomName::from(payload.room), &payload.body.into());
+async fn deliver<P: Post>(
+    mut rooms: mpsc::Receiver<RoomEvent>,
+    mut calls: mpsc::Receiver<CallEvent>,
+    queue: Queue<P>,
+) {
+    loop {
+        // Ends when both have ended.
+        tokio::select! {
+            Some(event) = rooms.recv() => deliver_room_event(&event, &queue),
+            Some(event) = calls.recv() => deliver_call_event(&event, &queue),
+            else => break,
         }
     }
     queue.drained().await;
+}
+
+fn deliver_room_event<P: Post>(event: &RoomEvent, queue: &Queue<P>) {
+    if let Some(payload) = webhook::event(event, &event_id(), unix_s()) {
+        queue.send(&RoomName::from(payload.room), &payload.body.into());
+    }
+}
+
+/// What another node did, it tells itself; measurements are told where they are watched, in the event stream.
+fn deliver_call_event<P: Post>(event: &CallEvent, queue: &Queue<P>) {
+    if event.origin == Origin::Here && event.kind != Kind::Measured {
+        let body = call_view::event(&event_id(), event).to_string();
+        queue.send(
+            &RoomName::from(event.call.id.as_str()),
+            &body.into_bytes().into(),
+        );
+    }
+}
+
+fn event_id() -> String {
+    format!("EV_{}", random::text(12))
 }
 
 /// Receivers on the network.

@@ -12,6 +12,7 @@ use tradewind_rtc::{RoomConfig, RoomInfo};
 use tradewind_signalling::token;
 
 use super::*;
+use crate::calls::samples::call;
 
 type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
@@ -50,6 +51,10 @@ fn keys() -> Arc<Keys> {
     )]))
 }
 
+fn no_calls() -> mpsc::Receiver<CallEvent> {
+    mpsc::channel(1).1
+}
+
 fn started(room: &str) -> RoomEvent {
     let config = RoomConfig::default();
     RoomEvent::Started {
@@ -74,7 +79,7 @@ async fn an_event_reaches_the_receiver_signed_for_its_body() {
     let (sender, events) = mpsc::channel(8);
     sender.send(started("shop")).await.unwrap();
     drop(sender);
-    run(&settings, keys(), events).unwrap().await;
+    run(&settings, keys(), events, no_calls()).unwrap().await;
 
     let seen = seen.lock().unwrap();
     let (path, headers, body) = seen.first().unwrap();
@@ -119,4 +124,49 @@ async fn a_reason_for_failure_does_not_repeat_the_address() {
     };
     let reason = post.post(0, &b"{}".as_slice().into()).await.unwrap_err();
     assert!(!reason.contains("secret-path"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_happens_to_a_call_is_told_once_and_by_the_node_it_happened_on() {
+    let (base, seen) = receiver().await;
+    let settings = Webhook {
+        urls: vec![format!("{base}/hook")],
+        api_key: String::new(),
+    };
+    let event = |kind, origin| CallEvent {
+        kind,
+        at_ms: 5_000,
+        call: Arc::new(call("CL_a", 5_000)),
+        party: None,
+        origin,
+    };
+    let (rooms, no_rooms) = mpsc::channel(1);
+    drop(rooms);
+    let (sender, calls) = mpsc::channel(8);
+    sender
+        .send(event(Kind::Created, Origin::Here))
+        .await
+        .unwrap();
+    sender
+        .send(event(Kind::Answered, Origin::Fleet))
+        .await
+        .unwrap();
+    sender
+        .send(event(Kind::Measured, Origin::Here))
+        .await
+        .unwrap();
+    sender.send(event(Kind::Ended, Origin::Here)).await.unwrap();
+    drop(sender);
+    run(&settings, keys(), no_rooms, calls).unwrap().await;
+
+    let seen = seen.lock().unwrap();
+    let body =
+        |index: usize| -> serde_json::Value { serde_json::from_slice(&seen[index].2).unwrap() };
+    assert_eq!(seen.len(), 2);
+    assert_eq!(
+        (&body(0)["event"], &body(1)["event"]),
+        (&"call_created".into(), &"call_ended".into())
+    );
+    assert_eq!(body(0)["call"]["id"], "CL_a");
+    assert_ne!(body(0)["id"], body(1)["id"]);
 }

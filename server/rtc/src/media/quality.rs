@@ -21,6 +21,8 @@ const GOOD: f32 = 3.0;
 #[derive(Debug, Default)]
 pub struct QualityScorer {
     round_trip: Option<Duration>,
+    /// As the transport saw it, by ICE or RTCP; never what the client says.
+    measured: Option<Duration>,
     /// Shares of packets lost since the last update, 0 to 1: the worst of all streams.
     loss: f32,
     score: Option<f32>,
@@ -30,26 +32,31 @@ pub struct QualityScorer {
 impl QualityScorer {
     /// Takes the statistics of the whole transport.
     pub fn peer(&mut self, stats: &PeerStats) {
-        self.round_trip = stats.rtt.or(self.round_trip);
+        self.note_round_trip(stats.rtt);
         self.note_loss(stats.egress_loss_fraction);
         self.note_loss(stats.ingress_loss_fraction);
     }
 
     /// Takes the statistics of a stream from the client.
     pub fn ingress(&mut self, stats: &MediaIngressStats) {
-        self.round_trip = stats.rtt.or(self.round_trip);
+        self.note_round_trip(stats.rtt);
         self.note_loss(stats.loss);
     }
 
     /// Takes the statistics of a stream to the client.
     pub fn egress(&mut self, stats: &MediaEgressStats) {
-        self.round_trip = stats.rtt.or(self.round_trip);
+        self.note_round_trip(stats.rtt);
         self.note_loss(stats.loss);
     }
 
     /// Takes the round trip of the signalling connection, used while media has none.
     pub fn signalling_round_trip(&mut self, round_trip: Duration) {
         self.round_trip.get_or_insert(round_trip);
+    }
+
+    /// The newest round trip that the transport measured by ICE or RTCP.
+    pub fn measured_round_trip(&self) -> Option<Duration> {
+        self.measured
     }
 
     /// Ends an interval: quality and score, if the quality changed.
@@ -70,6 +77,11 @@ impl QualityScorer {
             _ => ConnectionQuality::Poor,
         };
         (self.told.replace(quality) != Some(quality)).then_some((quality, score))
+    }
+
+    fn note_round_trip(&mut self, measured: Option<Duration>) {
+        self.measured = measured.or(self.measured);
+        self.round_trip = measured.or(self.round_trip);
     }
 
     fn note_loss(&mut self, share: Option<f32>) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{ParticipantKey, Publisher, Room};
 use crate::command::{AdminRequest, UpdateMetadata};
 use crate::context::Context;
-use crate::event::{AdminError, AdminReply, Event, LeaveAction, RoomEvent};
+use crate::event::{AdminError, AdminReply, Event, LeaveAction, RoomEvent, RoundTrip};
 use crate::id::{Identity, RequestId, TrackSid};
 use crate::info::{DisconnectReason, Permission};
 use crate::replica::ReplicaBody;
@@ -88,10 +88,23 @@ impl Room {
             }
             AdminRequest::UpdateRoomMetadata { metadata, .. } => self.update_metadata(cx, metadata),
             AdminRequest::CreateRoom { .. } => Ok(AdminReply::Room(self.info())),
-            AdminRequest::ListRooms { .. } | AdminRequest::Counters => Err(AdminError::Invalid(
-                "the call does not concern one room".into(),
-            )),
+            AdminRequest::ListRooms { .. } | AdminRequest::Counters | AdminRequest::RoundTrips => {
+                Err(AdminError::Invalid(
+                    "the call does not concern one room".into(),
+                ))
+            }
         }
+    }
+
+    /// Round trips of those whose transport has measured one.
+    pub(crate) fn round_trips(&self) -> impl Iterator<Item = RoundTrip> {
+        self.participants.values().filter_map(|participant| {
+            Some(RoundTrip {
+                room: self.name().clone(),
+                identity: participant.info.identity.clone(),
+                round_trip: participant.scorer.measured_round_trip()?,
+            })
+        })
     }
 
     fn key_of(&self, identity: &Identity) -> Result<ParticipantKey, AdminError> {

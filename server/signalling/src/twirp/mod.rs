@@ -108,8 +108,8 @@ pub fn reply(reply: &AdminReply, encoding: Encoding) -> Vec<u8> {
             },
             encoding,
         ),
-        // All replies without content have the same form. Counters are no part of this API.
-        AdminReply::Done | AdminReply::Counters(_) => {
+        // All replies without content have the same form. Measurements are no part of this API.
+        AdminReply::Done | AdminReply::Counters(_) | AdminReply::RoundTrips(_) => {
             write(&proto::DeleteRoomResponse {}, encoding)
         }
     }

@@ -1,14 +1,19 @@
 //! Who may see and answer calls.
 
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 
-use super::CallsState;
+use super::{Calls, CallsState, take};
 use crate::config::is_loopback_host;
 use crate::http::client_address::ClientAddress;
 use crate::http::problem::Problem;
+use crate::http::signal::bearer;
 
 /// Headers that reverse proxies add: with one of them, the client may be anywhere.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-forwarded-host"];
@@ -35,7 +40,7 @@ impl FromRequestParts<CallsState> for AtTheDesk {
             .extensions
             .get::<ClientAddress>()
             .map(|client| client.household());
-        if let Some(wait) = address.and_then(|address| state.switchboard.guess_wait(address)) {
+        if let Some(wait) = address.and_then(|address| guess_wait(&state.calls, address)) {
             return Err(Problem::too_many(
                 "too many wrong desk keys: wait a little",
                 wait,
@@ -46,8 +51,9 @@ impl FromRequestParts<CallsState> for AtTheDesk {
             return Ok(Self);
         }
         // A desk that has no key yet is not guessing.
-        if let (Some(address), true) = (address, given.is_some()) {
-            state.switchboard.count_guess(address);
+        if given.is_some() {
+            // A refusal shows in the next `guess_wait`.
+            let _ = take(&state.calls.guesses, address);
         }
         Err(Problem::new(
             StatusCode::UNAUTHORIZED,
@@ -57,7 +63,7 @@ impl FromRequestParts<CallsState> for AtTheDesk {
 }
 
 /// A page of another site whose name was pointed at this machine still sends that name.
-fn is_from_this_machine(headers: &HeaderMap) -> bool {
+pub(super) fn is_from_this_machine(headers: &HeaderMap) -> bool {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
@@ -66,13 +72,13 @@ fn is_from_this_machine(headers: &HeaderMap) -> bool {
         && !FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+/// How long `address` must wait after too many wrong desk keys before even the right one is looked at.
+fn guess_wait(calls: &Calls, address: IpAddr) -> Option<Duration> {
+    calls
+        .guesses
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .wait(address, Instant::now())
 }
 
 /// Compares in a time that does not tell how much was right.

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tradewind_signalling::token::{VideoGrant, sign};
 
 use super::*;
+use crate::calls::{Alone, GeoIp, Planner, Switchboard};
 use crate::config::{Sources, load};
-use crate::http::{Port, Switchboard, public};
+use crate::http::{Calls, Port, public};
 use crate::node::{Node, NodeOptions};
 
 const KEY: &str = "APIkey";
@@ -58,7 +59,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let port = Port {
-            routes: public(&app, &Arc::new(Switchboard::new(0, stop.clone()))),
+            routes: public(&app, &calls(&app, &stop)),
             trusted_proxies: [].into(),
             max_connections: 64,
         };
@@ -474,4 +475,17 @@ async fn the_server_api_sees_who_joined_and_refuses_who_may_not_ask() {
     assert_eq!(answer.status(), 200);
     let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(body["participants"][0]["identity"], "ann");
+}
+
+/// The calls of a node that is alone.
+fn calls(app: &AppState, stop: &CancellationToken) -> Arc<Calls> {
+    let settings = &app.settings;
+    let alone = Alone::new(app.node.clone(), settings.clone());
+    let switchboard = Switchboard::new(&settings.node.id, stop.clone());
+    let planner = Planner::new(Arc::new(alone), GeoIp::default());
+    Arc::new(Calls::new(
+        settings,
+        Arc::new(switchboard),
+        Arc::new(planner),
+    ))
 }

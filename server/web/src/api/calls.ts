@@ -1,3 +1,4 @@
+import type { Probe } from './edges';
 import { RequestError, requestError } from './problem';
 
 /** What a participant needs to join the room of a call. */
@@ -23,16 +24,22 @@ export interface CallList {
   calls: CallSummary[];
 }
 
-const base = '/v1/calls';
-
 /** Asks for a new call as a shopper. */
-export function createCall(shopper: { name?: string; language?: string }): Promise<CallGrant> {
-  return post(base, shopper, '');
+export function createCall(shopper: {
+  name?: string;
+  language?: string;
+  probes: Probe[];
+}): Promise<CallGrant> {
+  return post('/v1/shopper/calls', shopper, '');
 }
 
 /** Takes a waiting call as an agent. */
-export function answerCall(id: string, agentName: string, deskKey: string): Promise<CallGrant> {
-  return post(`${base}/${encodeURIComponent(id)}/answer`, { name: agentName }, deskKey);
+export function answerCall(
+  id: string,
+  agent: { name: string; probes: Probe[] },
+  deskKey: string,
+): Promise<CallGrant> {
+  return post(`/v1/desk/calls/${encodeURIComponent(id)}/answer`, agent, deskKey);
 }
 
 /** Opens the server-sent events with the list of calls. */
@@ -41,7 +48,7 @@ export async function openCallEvents(
   signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array>> {
   const headers = { accept: 'text/event-stream', ...authorization(deskKey) };
-  const response = await request(`${base}/events`, { headers, signal, cache: 'no-store' });
+  const response = await request('/v1/desk/events', { headers, signal, cache: 'no-store' });
   if (response.body === null) throw new RequestError(0, '');
   return response.body;
 }
@@ -55,7 +62,7 @@ async function post<T>(path: string, body: object, deskKey: string): Promise<T> 
   return (await response.json()) as T;
 }
 
-async function request(path: string, init: RequestInit): Promise<Response> {
+export async function request(path: string, init: RequestInit): Promise<Response> {
   const response = await fetch(path, init).catch((error: unknown) => {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
     throw new RequestError(0, '');
@@ -64,6 +71,6 @@ async function request(path: string, init: RequestInit): Promise<Response> {
   return response;
 }
 
-function authorization(deskKey: string): Record<string, string> {
-  return deskKey === '' ? {} : { authorization: `Bearer ${deskKey}` };
+export function authorization(key: string): Record<string, string> {
+  return key === '' ? {} : { authorization: `Bearer ${key}` };
 }

@@ -152,6 +152,7 @@ export const en = {
   copyName: 'Copy {name}',
   operateHeading: 'Keep an eye on it',
   healthText: 'Answers 200 while this node takes calls. For load balancers and probes.',
+  operatorText: 'Live calls on a world map, with predicted and measured delays.',
   metricsText: 'The counters of this node in the Prometheus text format.',
   serverUp: 'This server answers',
   serverDown: 'This server does not answer',

@@ -151,6 +151,7 @@ export const fr: Messages = {
   operateHeading: 'Gardez un œil dessus',
   healthText:
     'Répond 200 tant que ce nœud prend des appels. Pour répartiteurs de charge et sondes.',
+  operatorText: 'Les appels en cours sur une carte du monde, avec les délais prévus et mesurés.',
   metricsText: 'Les compteurs de ce nœud au format texte de Prometheus.',
   serverUp: 'Ce serveur répond',
   serverDown: 'Ce serveur ne répond pas',

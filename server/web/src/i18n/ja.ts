@@ -148,6 +148,7 @@ export const ja: Messages = {
   copyName: '{name}をコピー',
   operateHeading: '稼働状況を確認する',
   healthText: 'このノードが通話を受け付ける間、200 を返します。ロードバランサーや監視向けです。',
+  operatorText: '進行中の通話を世界地図に表示し、予測遅延と実測遅延を並べます。',
   metricsText: 'このノードの計測値を Prometheus のテキスト形式で返します。',
   serverUp: 'サーバーは応答しています',
   serverDown: 'サーバーが応答していません',

@@ -1,6 +1,7 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import { CallFeed } from '../../api/call-feed';
 import { answerCall, type CallSummary } from '../../api/calls';
+import { EdgeProbes } from '../../api/edges';
 import { CallSession } from '../../call/call-session';
 import { isInCall } from '../../call/state';
 import { useMessages } from '../../i18n/locale';
@@ -14,6 +15,8 @@ import type { Agent } from './sign-in';
 import { useArrivals } from './use-arrivals';
 import { WaitingList } from './waiting-list';
 
+/** How far the nodes are from here; measured while the agent waits. */
+const edges = new EdgeProbes();
 const session = new CallSession('agent', new LocalMedia());
 
 interface DeskProps {
@@ -36,6 +39,7 @@ export function Desk({ agent, chime, goOffline }: DeskProps) {
   useEffect(() => {
     void session.resume();
     void session.media.start();
+    void edges.get();
     return () => session.media.release();
   }, []);
   useEffect(() => () => feed.close(), [feed]);
@@ -44,7 +48,9 @@ export function Desk({ agent, chime, goOffline }: DeskProps) {
   }, [link, detail]);
 
   const answer = (call: CallSummary) =>
-    void session.start(() => answerCall(call.id, agent.name, agent.key));
+    void session.start(async () =>
+      answerCall(call.id, { name: agent.name, probes: await edges.get() }, agent.key),
+    );
   const leave = async () => {
     if (inCall) await session.hangUp();
     session.reset();

@@ -8,6 +8,10 @@ export function Operate() {
     <section class="operate" aria-labelledby="operate-heading">
       <h2 id="operate-heading">{t.operateHeading}</h2>
       <div class="operate-links">
+        <a href="/operator">
+          <code>/operator</code>
+          <span>{t.operatorText}</span>
+        </a>
         <a href={HEALTH_PATH}>
           <code>GET {HEALTH_PATH}</code>
           <span>{t.healthText}</span>

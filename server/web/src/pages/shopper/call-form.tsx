@@ -6,7 +6,7 @@ import { DeviceProblems } from '../../views/device-problems';
 import { DeviceSetup } from '../../views/device-setup';
 import { Icon } from '../../views/icon';
 import { Status } from '../../views/status';
-import { callAs, loadCaller } from './caller';
+import { callAs, edges, loadCaller } from './caller';
 
 /** Where a shopper gets ready and calls. */
 export function CallForm({ session }: { session: CallSession }) {
@@ -15,6 +15,7 @@ export function CallForm({ session }: { session: CallSession }) {
   const { problems, starting } = useStore(session.media);
   useEffect(() => {
     void session.media.start();
+    void edges.get();
   }, [session]);
   const chooseLanguage = (language: string) => {
     setCaller({ ...caller, language });

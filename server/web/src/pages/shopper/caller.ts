@@ -1,4 +1,5 @@
 import { type CallGrant, createCall } from '../../api/calls';
+import { EdgeProbes } from '../../api/edges';
 import { navigatorLanguages, pickCallLanguage } from '../../i18n/locale';
 import { Saved } from '../../util/saved';
 
@@ -6,6 +7,9 @@ export interface Caller {
   name: string;
   language: string;
 }
+
+/** How far the nodes are from here; measured while the caller gets ready. */
+export const edges = new EdgeProbes();
 
 const saved = new Saved<Caller>('tradewind.caller');
 
@@ -17,5 +21,6 @@ export function loadCaller(): Caller {
 export function callAs(caller: Caller): () => Promise<CallGrant> {
   saved.save(caller);
   const name = caller.name.trim();
-  return () => createCall({ ...(name && { name }), language: caller.language });
+  return async () =>
+    createCall({ ...(name && { name }), language: caller.language, probes: await edges.get() });
 }

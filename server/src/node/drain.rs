@@ -86,13 +86,13 @@ impl Node {
     }
 
     fn participants(&self) -> u64 {
-        self.0.shards.iter().map(ShardHandle::participants).sum()
+        self.0.shards.iter().map(occupancy).sum()
     }
 
     async fn send_wave(&self, size: u64) -> Result<(), NodeError> {
         let mut left = size;
         for shard in self.0.shards.iter() {
-            let here = shard.participants().min(left);
+            let here = occupancy(shard).min(left);
             if here == 0 {
                 continue;
             }
@@ -104,6 +104,12 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Participants of a shard. Their number is known twice a second, that of connections after each turn: who has just
+/// joined must not be overlooked.
+fn occupancy(shard: &ShardHandle) -> u64 {
+    shard.participants().max(shard.connections())
 }
 
 /// Participants to ask at once so that all have been asked within half the deadline, and never all at once if there

@@ -17,6 +17,11 @@ help: ## list the targets
 run: pages ## start a node on this machine and say where to click
 	$(CARGO) run --release --package tradewind -- serve --dev $(FLAGS)
 
+demo: pages ## three nodes on this machine, as far apart as Tokyo, Paris and Virginia, and where to click
+	$(CARGO) build --release --package tradewind --package tradewind-edge-agent --package tradewind-wan
+	tests/run nats
+	"$$(tests/run python-path)" tests/planet/demo.py "$(abspath $(TARGET))/release"
+
 pages: server/web/dist/index.html ## build the pages the server embeds
 
 server/web/dist/index.html: $(shell find server/web/src server/web/*.html server/web/*.json server/web/*.ts -type f 2>/dev/null)

@@ -36,7 +36,8 @@ bench-placement: ## where calls are placed, beside simpler policies and an oracl
 test: test-unit test-system ## every test, with real SDKs and browsers
 
 test-unit: pages fuzz-replay ## crates in virtual time and on real sockets, fuzz inputs, and the pages' own tests
-	$(CARGO) test --workspace
+	tests/run nats
+	TRADEWIND_NATS_SERVER="$$(tests/run nats-path)" $(CARGO) test --workspace
 	cd server/web && npm test
 
 test-system: pages ## a real server with real clients: Python, Node, Chromium, Firefox
@@ -50,7 +51,7 @@ bench-relay: ## what a hop between nodes costs and carries; the last line is JSO
 lint: pages ## formatting, lints, page checks
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
 	cd server/web && npm run lint
 
 fuzz-build: ## build the fuzzers, on stable Rust

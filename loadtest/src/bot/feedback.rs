@@ -23,7 +23,7 @@ impl Bot {
             .drain(|content| rtcp::append_transport_cc(&mut packet, sender, media, content));
         for (ssrc, stream) in &mut self.streams {
             let lost = if stream.video {
-                stream.to_ask_for(now_ns)
+                stream.take_missing(now_ns)
             } else {
                 Vec::new()
             };

@@ -98,7 +98,7 @@ impl Stream {
     }
 
     /// Numbers to ask for now, ascending.
-    pub(crate) fn to_ask_for(&mut self, now_ns: u64) -> Vec<u16> {
+    pub(crate) fn take_missing(&mut self, now_ns: u64) -> Vec<u16> {
         let mut due = Vec::new();
         let mut given_up = false;
         self.missing.retain(|index, missing| {
@@ -178,14 +178,14 @@ mod tests {
         stream.enter(100, 0, 0);
         stream.enter(102, 0, 0);
         assert!(
-            stream.to_ask_for(MS).is_empty(),
+            stream.take_missing(MS).is_empty(),
             "it may only be out of order"
         );
-        assert_eq!(stream.to_ask_for(100 * MS), [101]);
-        assert!(stream.to_ask_for(110 * MS).is_empty());
-        assert_eq!(stream.to_ask_for(200 * MS), [101]);
+        assert_eq!(stream.take_missing(100 * MS), [101]);
+        assert!(stream.take_missing(110 * MS).is_empty());
+        assert_eq!(stream.take_missing(200 * MS), [101]);
         assert!(stream.repaired(101) && !stream.repaired(101));
-        assert!(stream.to_ask_for(900 * MS).is_empty());
+        assert!(stream.take_missing(900 * MS).is_empty());
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         assert!(!stream.asks_key_frame(1_000 * MS));
         stream.enter(3, 0, 0);
         for round in 1..20 {
-            stream.to_ask_for(round * 100 * MS);
+            stream.take_missing(round * 100 * MS);
         }
         assert!(stream.asks_key_frame(3_000 * MS) && !stream.asks_key_frame(3_100 * MS));
     }

@@ -16,7 +16,7 @@ const FRAME_BYTES: usize = 10_000;
 /// Estimates and caches reach their usual size in this time.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-pub struct Rig {
+pub(crate) struct Rig {
     world: World,
     /// Real time that the shard took.
     pub spent: Duration,
@@ -26,7 +26,7 @@ pub struct Rig {
 
 impl Rig {
     /// One publisher, so many subscribers, everything connected and warm.
-    pub fn new(subscribers: usize) -> Self {
+    pub(crate) fn new(subscribers: usize) -> Self {
         let mut world = World::new(1);
         let publisher = join(&mut world, "publisher");
         for number in 0..subscribers {
@@ -53,7 +53,7 @@ impl Rig {
     }
 
     /// Lets virtual time pass, and adds up what the shard did in it.
-    pub fn advance(&mut self, time: Duration) {
+    pub(crate) fn advance(&mut self, time: Duration) {
         let world = &mut self.world;
         let end = world.now + time;
         let mut arrivals: Vec<(SocketAddr, Vec<u8>)> = Vec::new();

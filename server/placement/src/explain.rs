@@ -51,12 +51,12 @@ pub struct Explanation {
     pub candidates: Vec<CandidateReport>,
 }
 
-/// Places the call as [`place`](crate::place) does and tells why. Costs more: meant to be called once for a call, with
+/// Places the call as [`place`](crate::place()) does and tells why. Costs more: meant to be called once for a call, with
 /// the same input.
 ///
 /// # Errors
 ///
-/// As [`place`](crate::place).
+/// As [`place`](crate::place()).
 pub fn explain(
     fleet: &Fleet,
     reservations: &Reservations,

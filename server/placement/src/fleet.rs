@@ -34,7 +34,7 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
 }
 
-/// A snapshot ready for [`place`](crate::place). Immutable: threads share it without a lock.
+/// A snapshot ready for [`place`](crate::place()). Immutable: threads share it without a lock.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     nodes: Vec<Node>,

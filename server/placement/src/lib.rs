@@ -1,7 +1,7 @@
 //! Chooses the one or two nodes that give a call the lowest delay, and says why.
 //!
-//! A pure function of its input: [`place`] takes a [`Fleet`] snapshot, the [`Reservations`] still open, a [`Policy`]
-//! and a [`Request`], and returns a [`Placement`]; [`explain`] tells how it came about, from the same input.
+//! A pure function of its input: [`place()`] takes a [`Fleet`] snapshot, the [`Reservations`] still open, a [`Policy`]
+//! and a [`Request`], and returns a [`Placement`]; [`explain()`] tells how it came about, from the same input.
 //!
 //! Read in this order: `request` and `node` (what goes in), `estimate` (what is believed about each client's
 //! delays), `rules` (who may carry the call), `score` (what a choice is worth), `search` (how the best is found

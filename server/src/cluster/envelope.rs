@@ -91,3 +91,102 @@ impl Assembly {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use serde::Serialize;
+    use tradewind_rtc::replica::{RelayedData, ReplicaBody};
+
+    use super::*;
+
+    fn data(bytes: usize) -> Envelope {
+        let data = RelayedData {
+            from: Some("PA_shopper".into()),
+            reliable: true,
+            sequence: 7,
+            destinations: vec!["agent".into()],
+            nonce: Vec::new(),
+            message: Arc::from(vec![0xa5; bytes]),
+        };
+        Envelope::Message(Box::new(ReplicaMessage {
+            epoch: 3,
+            number: 9,
+            body: ReplicaBody::Data(Arc::new(data)),
+        }))
+    }
+
+    fn sent_and_read(envelope: &Envelope) -> Envelope {
+        let mut assembly = Assembly::default();
+        let mut read = None;
+        for part in envelope.parts().unwrap() {
+            assert!(read.is_none(), "complete before the last part");
+            read = assembly.push(&part).unwrap();
+        }
+        assert!(assembly.is_empty());
+        read.expect("complete")
+    }
+
+    #[test]
+    fn a_message_survives_the_link_however_long_it_is() {
+        for bytes in [0, 100, PART_BYTES, 3 * PART_BYTES + 1] {
+            let envelope = data(bytes);
+            let read = sent_and_read(&envelope);
+            assert_eq!(format!("{read:?}"), format!("{envelope:?}"));
+        }
+    }
+
+    #[test]
+    fn bytes_cost_what_they_are() {
+        let length: usize = data(10_000).parts().unwrap().iter().map(Vec::len).sum();
+        assert!(length < 10_200, "{length}");
+    }
+
+    #[test]
+    fn what_a_newer_node_adds_is_ignored() {
+        #[derive(Serialize)]
+        enum Newer {
+            Hello {
+                shard: u16,
+                answer: bool,
+                mood: &'static str,
+            },
+        }
+        let newer = Newer::Hello {
+            shard: 4,
+            answer: true,
+            mood: "bright",
+        };
+        let mut part = vec![LAST_PART];
+        part.extend(rmp_serde::to_vec_named(&newer).unwrap());
+        let read = Assembly::default().push(&part).unwrap();
+        assert!(matches!(
+            read,
+            Some(Envelope::Hello {
+                shard: 4,
+                answer: true
+            })
+        ));
+    }
+
+    #[test]
+    fn a_message_that_never_ends_is_given_up() {
+        let mut assembly = Assembly::default();
+        let mut part = vec![0; 8 * 1024 * 1024];
+        part[0] = MORE_PARTS;
+        let refused = (0..8).any(|_| matches!(assembly.push(&part), Err(EnvelopeError::TooLong)));
+        assert!(refused);
+    }
+
+    proptest! {
+        #[test]
+        fn junk_is_refused_and_never_panics(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..4)) {
+            let mut assembly = Assembly::default();
+            for part in parts {
+                let _ = assembly.push(&part);
+            }
+        }
+    }
+}

@@ -28,8 +28,7 @@ mod varint;
 mod frozen_v1;
 
 pub use control::{
-    Frame, FrameReader, LaneCount, LayerDemand, MAX_DESCRIPTOR, MAX_FRAME, MAX_NACK_ENTRIES,
-    MAX_NAME, NackEntry, Version,
+    Frame, FrameReader, LaneCount, MAX_FRAME, MAX_NACK_ENTRIES, MAX_NAME, NackEntry, Version,
 };
 pub use media::{Copy, Datagram, HopHeader, MAX_OVERHEAD, MediaHeader};
 

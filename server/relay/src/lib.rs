@@ -6,23 +6,22 @@
 //! A **link** carries
 //!
 //! - **media** as datagrams: flow id, four bytes of hop header, the RTP packet untouched ([`frame`]);
-//! - **control** on one stream: flows opened and closed, layers in demand, key-frame requests, drain;
+//! - **control** on one stream: greetings and drain; NACKs and feedback go as datagrams;
 //! - **room messages** on eight more streams: reliable, in order within a room.
 //!
 //! A packet on its way out passes
 //!
-//! 1. the **demand gate** ([`demand`]): one copy of a flow per node that wants it, none when nobody does;
-//! 2. the **scheduler** ([`scheduler`]): sound, control, base layer, enhancement, retransmission, probe, in this order; late
+//! 1. the **scheduler** ([`scheduler`]): sound, control, base layer, enhancement, retransmission, probe, in this order; late
 //!    packets are dropped here; QUIC's own queue stays nearly empty, so sound never waits behind video;
-//! 3. numbering and the **repair buffer** ([`repair`]): half a second of packets to answer from;
-//! 4. QUIC, with the relay's own **congestion control** ([`congestion`]), which sets the scheduler's rate: it ignores single
+//! 2. numbering and the **repair buffer** ([`repair`]): half a second of packets to answer from;
+//! 3. QUIC, with the relay's own **congestion control** ([`congestion`]), which sets the scheduler's rate: it ignores single
 //!    losses, on which QUIC's usual controllers starve a long link, and gives way to growing queues and heavy loss.
 //!
 //! On its way in, a packet is passed on at once; copies that came before are dropped; a gap is asked for again where the round
 //! trip allows it. On a long hop that loses packets, sound goes twice.
 //!
 //! ```text
-//! shard thread -- RelayHandle --> mesh -> link [ gate -> scheduler -> number + keep ] -> QUIC datagram
+//! shard thread -- RelayHandle --> mesh -> link [ scheduler -> number + keep ] -> QUIC datagram
 //! shard thread <-- Delivery ------------- link [ drop repeats <- find gaps -> NACK ] <- QUIC datagram
 //! ```
 //!
@@ -30,8 +29,8 @@
 //! it stands a thin shell: [`Relay`] runs everything on one thread of its own; [`RelayHandle`] takes packets from the media
 //! threads without waiting; [`Delivery`] (or its ready-made form [`Inbox`]) gives packets and [`Event`]s back.
 //!
-//! When a link ends, both sides forget its flows and demands, and [`Event::Down`] says so. After the next [`Event::Up`], flows
-//! are opened and subscribed to again. A dead peer is noticed within three seconds.
+//! Which packets a node wants is decided by the rooms, not here: what is given to [`RelayHandle::send_media`] is sent, once.
+//! A dead peer is noticed within three seconds.
 #![cfg_attr(
     test,
     allow(
@@ -42,7 +41,6 @@
 
 mod class;
 pub mod congestion;
-pub mod demand;
 pub mod frame;
 pub mod hop;
 mod id;
@@ -51,8 +49,6 @@ pub mod scheduler;
 mod shell;
 
 pub use class::{MediaClass, SendClass};
-pub use demand::Subscriber;
-pub use frame::LayerDemand;
 pub use hop::{HopStats, MediaPacket};
 pub use id::{BitsPerSecond, Epoch, FlowId, NodeId, RoomKey};
 pub use shell::{

@@ -163,7 +163,7 @@ impl Task {
                 }
             }
             Event::Draining { peer } => info!(%peer, "node is draining"),
-            _ => {}
+            Event::Quality { .. } => {}
         }
     }
 

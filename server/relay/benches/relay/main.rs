@@ -9,14 +9,12 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod copies;
 mod traffic;
 
-use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use common::{BEST, Planet, Running, connect_flows, expect_demand, flow};
-use tradewind_relay::{Epoch, MediaClass, RoomKey, Subscriber};
+use common::Planet;
 use tradewind_wan::Shape;
 use traffic::{Load, Outcome, Spell};
 
@@ -77,7 +75,7 @@ fn main() {
             12.0,
         ),
     ];
-    let copies = copies_per_node();
+    let copies = copies::per_node();
 
     let worst = |value: fn(&Outcome) -> f64| tight.iter().map(value).fold(0.0, f64::max);
     let exact = [&hop, &plain, &far_5m, &far_20m]
@@ -112,7 +110,6 @@ fn run(name: &str, shape: Option<Shape>, megabits: f64) -> Outcome {
     paris.expect_up(&tokyo.name);
     tokyo.expect_up(&paris.name);
     let load = Load::new(megabits);
-    connect_flows(&paris, &tokyo, load.flows());
     let stats = || planet.wan.stats("paris", "tokyo").expect("the link exists");
     let spell = Spell {
         warm_up: WARM_UP,
@@ -122,73 +119,4 @@ fn run(name: &str, shape: Option<Shape>, megabits: f64) -> Outcome {
     outcome.base_ms = shape.map_or(0.0, |shape| shape.delay_ms);
     println!("{}", outcome.line(name));
     outcome
-}
-
-/// How often each packet of a flow crosses the network, with growing numbers of subscribers on the far node: the bytes on the
-/// network, over those of the packets that were published.
-fn copies_per_node() -> u64 {
-    const PACKETS: u64 = 1_000;
-    const BYTES: usize = 1_100;
-    let planet = Planet::new(
-        &["paris", "tokyo"],
-        Shape {
-            delay_ms: 5.0,
-            ..Shape::default()
-        },
-        SEED,
-    );
-    let (paris, tokyo) = (planet.start(0, false), planet.start(1, false));
-    paris.expect_up(&tokyo.name);
-    let publish = |paris: &Running| {
-        let before = planet
-            .wan
-            .stats("paris", "tokyo")
-            .expect("the link exists")
-            .offered_bytes;
-        for _ in 0..PACKETS {
-            let rtp = Bytes::from(vec![0; BYTES]);
-            let taken = paris.handle().send_media(
-                &tokyo.name,
-                MediaClass::VideoBase,
-                flow(1),
-                Epoch(0),
-                rtp,
-            );
-            taken.expect("taken");
-            thread::sleep(Duration::from_millis(1));
-        }
-        thread::sleep(Duration::from_millis(200));
-        let after = planet
-            .wan
-            .stats("paris", "tokyo")
-            .expect("the link exists")
-            .offered_bytes;
-        (after - before) as f64 / (PACKETS * BYTES as u64) as f64
-    };
-    let opened =
-        paris
-            .handle()
-            .open_flow(&tokyo.name, flow(1), &RoomKey::from("desk"), Bytes::new());
-    opened.expect("the flow is opened");
-    thread::sleep(Duration::from_millis(100));
-    println!("copies with   0 subscribers: {:.3}", publish(&paris));
-    let mut most: f64 = 0.0;
-    let mut present = 0;
-    for subscribers in [1, 10, 100] {
-        for number in present..subscribers {
-            tokyo
-                .handle()
-                .subscribe(&paris.name, flow(1), Subscriber(number), Some(BEST))
-                .expect("taken");
-        }
-        if present == 0 {
-            expect_demand(&paris, flow(1));
-        }
-        present = subscribers;
-        thread::sleep(Duration::from_millis(100));
-        let copies = publish(&paris);
-        println!("copies with {subscribers:3} subscribers: {copies:.3}, headers included");
-        most = most.max(copies);
-    }
-    most.round() as u64
 }

@@ -77,11 +77,6 @@ impl Load {
         }
         Self { streams }
     }
-
-    /// The numbers of its flows.
-    pub(crate) fn flows(&self) -> impl Iterator<Item = u32> + use<> {
-        1..1 + self.streams.len() as u32
-    }
 }
 
 /// What was sent and what arrived, of the packets sent while measuring.

@@ -5,14 +5,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::FrameError;
 use super::varint::{Reader, put_bytes, put_varint};
 use crate::class::MediaClass;
-use crate::id::{FlowId, NodeId, RoomKey};
+use crate::id::{NodeId, RoomKey};
 
 /// Longest control frame on a stream, bytes without its length.
 pub const MAX_FRAME: usize = 256 << 10;
 /// Longest node or room name, bytes.
 pub const MAX_NAME: usize = 256;
-/// Longest description of a flow, bytes.
-pub const MAX_DESCRIPTOR: usize = 8 << 10;
 /// Most entries of one NACK; with 17 packets each, more than half a second of a fast link.
 pub const MAX_NACK_ENTRIES: usize = 128;
 
@@ -28,15 +26,6 @@ pub struct Version {
 impl Version {
     /// What this code speaks.
     pub const OURS: Self = Self { major: 1, minor: 0 };
-}
-
-/// The layers of a flow that a node wants, the best any of its subscribers can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LayerDemand {
-    /// Highest spatial layer, 0 the smallest.
-    pub spatial: u8,
-    /// Highest temporal layer, 0 the slowest.
-    pub temporal: u8,
 }
 
 /// A missing packet and those of the sixteen after it that are missing too (the form of RFC 4585 section 6.2.1).
@@ -73,32 +62,6 @@ pub enum Frame {
         /// Bits of optional abilities, none so far.
         features: u64,
     },
-    /// The sender can send this flow.
-    OpenFlow {
-        /// Its number from now on.
-        flow: FlowId,
-        /// The room it belongs to.
-        room: RoomKey,
-        /// Which track and layer it is, in the rooms' own language.
-        descriptor: Bytes,
-    },
-    /// The sender's flow has ended.
-    CloseFlow {
-        /// Its number, which may be used again.
-        flow: FlowId,
-    },
-    /// What the sender wants of the receiver's flow; `None` when nobody watches.
-    Demand {
-        /// The receiver's number.
-        flow: FlowId,
-        /// The best layers wanted.
-        demand: Option<LayerDemand>,
-    },
-    /// The receiver's flow needs a key frame.
-    KeyFrameRequest {
-        /// The receiver's number.
-        flow: FlowId,
-    },
     /// Packets of the receiver that did not arrive.
     Nack {
         /// Their class.
@@ -123,14 +86,10 @@ pub enum Frame {
 }
 
 const HELLO: u64 = 1;
-const OPEN_FLOW: u64 = 2;
-const CLOSE_FLOW: u64 = 3;
-const DEMAND: u64 = 4;
-const KEY_FRAME_REQUEST: u64 = 5;
-const NACK: u64 = 6;
-const FEEDBACK: u64 = 7;
-const ROOM: u64 = 8;
-const DRAIN: u64 = 9;
+const NACK: u64 = 2;
+const FEEDBACK: u64 = 3;
+const ROOM: u64 = 4;
+const DRAIN: u64 = 5;
 
 impl Frame {
     /// The frame with its length, as it stands on a stream.
@@ -158,26 +117,6 @@ impl Frame {
                 out.put_u64(*instance);
                 out.put_u64(*features);
             }
-            Self::OpenFlow {
-                flow,
-                room,
-                descriptor,
-            } => {
-                put_flow(out, OPEN_FLOW, *flow);
-                put_bytes(out, room.as_str().as_bytes());
-                put_bytes(out, descriptor);
-            }
-            Self::CloseFlow { flow } => put_flow(out, CLOSE_FLOW, *flow),
-            Self::Demand { flow, demand } => {
-                put_flow(out, DEMAND, *flow);
-                match demand {
-                    None => out.put_u8(0),
-                    Some(LayerDemand { spatial, temporal }) => {
-                        out.put_slice(&[1, *spatial, *temporal])
-                    }
-                }
-            }
-            Self::KeyFrameRequest { flow } => put_flow(out, KEY_FRAME_REQUEST, *flow),
             Self::Nack { class, entries } => {
                 put_varint(out, NACK);
                 out.put_u8(class.code());
@@ -221,28 +160,6 @@ impl Frame {
                 instance: reader.u64()?,
                 features: reader.u64()?,
             },
-            OPEN_FLOW => Self::OpenFlow {
-                flow: read_flow(&mut reader)?,
-                room: RoomKey::from(reader.text(MAX_NAME)?.as_str()),
-                descriptor: reader.bytes(MAX_DESCRIPTOR)?,
-            },
-            CLOSE_FLOW => Self::CloseFlow {
-                flow: read_flow(&mut reader)?,
-            },
-            DEMAND => Self::Demand {
-                flow: read_flow(&mut reader)?,
-                demand: match reader.byte()? {
-                    0 => None,
-                    1 => Some(LayerDemand {
-                        spatial: reader.byte()?,
-                        temporal: reader.byte()?,
-                    }),
-                    _ => return Err(FrameError::Invalid),
-                },
-            },
-            KEY_FRAME_REQUEST => Self::KeyFrameRequest {
-                flow: read_flow(&mut reader)?,
-            },
             NACK => {
                 let Some(class) = MediaClass::from_code(reader.byte()?) else {
                     return Ok(None);
@@ -278,16 +195,6 @@ impl Frame {
         };
         Ok(Some(frame))
     }
-}
-
-fn put_flow(out: &mut BytesMut, kind: u64, flow: FlowId) {
-    put_varint(out, kind);
-    put_varint(out, u64::from(flow.number()));
-}
-
-fn read_flow(reader: &mut Reader) -> Result<FlowId, FrameError> {
-    let number = u32::try_from(reader.varint()?).map_err(|_| FrameError::TooLarge)?;
-    FlowId::new(number).ok_or(FrameError::TooLarge)
 }
 
 fn read_list<T>(

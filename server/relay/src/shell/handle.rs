@@ -7,8 +7,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::relay::Peer;
 use crate::class::MediaClass;
-use crate::demand::Subscriber;
-use crate::frame::{LayerDemand, MAX_DESCRIPTOR, MAX_FRAME, MAX_NAME};
+use crate::frame::{MAX_FRAME, MAX_NAME};
 use crate::id::{Epoch, FlowId, NodeId, RoomKey};
 
 /// Bytes of a room message that its frame needs for itself.
@@ -50,22 +49,6 @@ pub(crate) enum LinkCommand {
         epoch: Epoch,
         rtp: Bytes,
     },
-    OpenFlow {
-        flow: FlowId,
-        room: RoomKey,
-        descriptor: Bytes,
-    },
-    CloseFlow {
-        flow: FlowId,
-    },
-    Subscribe {
-        flow: FlowId,
-        subscriber: Subscriber,
-        demand: Option<LayerDemand>,
-    },
-    RequestKeyFrame {
-        flow: FlowId,
-    },
     Room {
         room: RoomKey,
         payload: Bytes,
@@ -95,39 +78,7 @@ impl RelayHandle {
         self.send(Command::Drain)
     }
 
-    /// Offers a flow to a peer, which can subscribe to it from then on. `descriptor` says which track and layer it is.
-    ///
-    /// # Errors
-    /// [`SendError`]; without a link nothing happens, so flows are opened on [`Event::Up`](super::Event::Up).
-    pub fn open_flow(
-        &self,
-        peer: &NodeId,
-        flow: FlowId,
-        room: &RoomKey,
-        descriptor: Bytes,
-    ) -> Result<(), SendError> {
-        if room.as_str().len() > MAX_NAME || descriptor.len() > MAX_DESCRIPTOR {
-            return Err(SendError::TooLong);
-        }
-        self.link(
-            peer,
-            LinkCommand::OpenFlow {
-                flow,
-                room: room.clone(),
-                descriptor,
-            },
-        )
-    }
-
-    /// Ends a flow.
-    ///
-    /// # Errors
-    /// [`SendError::Busy`] or [`SendError::Stopped`].
-    pub fn close_flow(&self, peer: &NodeId, flow: FlowId) -> Result<(), SendError> {
-        self.link(peer, LinkCommand::CloseFlow { flow })
-    }
-
-    /// Sends an RTP packet of an open flow. It is dropped while the peer has not asked for the flow.
+    /// Sends an RTP packet. It is dropped while there is no link.
     ///
     /// # Errors
     /// [`SendError::Busy`] or [`SendError::Stopped`].
@@ -148,35 +99,6 @@ impl RelayHandle {
                 rtp,
             },
         )
-    }
-
-    /// A subscriber at this node wants these layers of a peer's flow; `None` when it leaves.
-    ///
-    /// # Errors
-    /// [`SendError::Busy`] or [`SendError::Stopped`].
-    pub fn subscribe(
-        &self,
-        peer: &NodeId,
-        flow: FlowId,
-        subscriber: Subscriber,
-        demand: Option<LayerDemand>,
-    ) -> Result<(), SendError> {
-        self.link(
-            peer,
-            LinkCommand::Subscribe {
-                flow,
-                subscriber,
-                demand,
-            },
-        )
-    }
-
-    /// A subscriber at this node needs a key frame of a peer's flow. Requests of several become one.
-    ///
-    /// # Errors
-    /// [`SendError::Busy`] or [`SendError::Stopped`].
-    pub fn request_key_frame(&self, peer: &NodeId, flow: FlowId) -> Result<(), SendError> {
-        self.link(peer, LinkCommand::RequestKeyFrame { flow })
     }
 
     /// Sends bytes to the room's replica at a peer: reliably and in order within the room, as long as the link lives.

@@ -7,21 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::frame::LayerDemand;
 use crate::hop::{HopStats, MediaPacket};
-use crate::id::{BitsPerSecond, FlowId, NodeId, RoomKey};
+use crate::id::{BitsPerSecond, NodeId, RoomKey};
 
 /// What happens on links, beside media.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A link works. Flows and demands start from nothing.
+    /// A link works.
     Up {
         /// The other node.
         peer: NodeId,
         /// Smoothed round trip.
         round_trip: Duration,
     },
-    /// A link has ended, and with it the peer's flows and both sides' demands. It is dialled again without being asked.
+    /// A link has ended. It is dialled again without being asked.
     Down {
         /// The other node.
         peer: NodeId,
@@ -40,40 +39,6 @@ pub enum Event {
         rate: BitsPerSecond,
         /// Counts of both directions since the link came up.
         stats: HopStats,
-    },
-    /// The peer can send a flow to subscribe to.
-    FlowOpened {
-        /// The other node.
-        peer: NodeId,
-        /// Its number for the flow.
-        flow: FlowId,
-        /// The room.
-        room: RoomKey,
-        /// Which track and layer, in the rooms' own language.
-        descriptor: Bytes,
-    },
-    /// The peer's flow has ended.
-    FlowClosed {
-        /// The other node.
-        peer: NodeId,
-        /// Its number for the flow.
-        flow: FlowId,
-    },
-    /// What the peer wants of our flow; `None` when nobody there watches.
-    Demand {
-        /// The other node.
-        peer: NodeId,
-        /// Our number.
-        flow: FlowId,
-        /// The best layers wanted.
-        demand: Option<LayerDemand>,
-    },
-    /// The peer needs a key frame of our flow.
-    KeyFrameNeeded {
-        /// The other node.
-        peer: NodeId,
-        /// Our number.
-        flow: FlowId,
     },
     /// Bytes for a room, in the order they were sent.
     Room {

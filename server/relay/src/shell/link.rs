@@ -1,6 +1,5 @@
 //! One link: a task that moves packets between the core and a QUIC connection.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,9 @@ use super::inbox::{Delivery, Event};
 use super::session::{CLOSED, PROTOCOL, Session};
 use super::streams::{Readers, Writers, offer};
 use super::transport::DATAGRAM_BUFFER;
-use crate::demand::{Demands, Tell};
-use crate::frame::{Frame, LayerDemand};
+use crate::frame::Frame;
 use crate::hop::{Hop, Incoming};
-use crate::id::{BitsPerSecond, FlowId, NodeId};
+use crate::id::{BitsPerSecond, NodeId};
 
 const QUALITY_EVERY: Duration = Duration::from_secs(1);
 /// How long a full QUIC queue is given to drain.
@@ -27,8 +25,6 @@ const QUIC_QUEUE_TIME: Duration = Duration::from_millis(2);
 const QUIC_QUEUE_MIN: usize = 12 << 10;
 /// Commands taken before packets leave.
 const COMMANDS_AT_ONCE: usize = 64;
-/// Flows that either side may have open on a link.
-const MAX_FLOWS: usize = 1 << 16;
 
 /// Runs the link until it ends; gives the reason.
 pub(crate) async fn run(
@@ -58,9 +54,6 @@ pub(crate) async fn run(
     let now = Instant::now();
     let link = Link {
         hop: Hop::new(now, round_trip, target.get()),
-        demands: Demands::default(),
-        ours: BTreeMap::new(),
-        theirs: 0,
         writers: Writers::new(connection.clone(), control_out),
         quality_at: now + QUALITY_EVERY,
         target,
@@ -94,11 +87,6 @@ struct Link {
     delivery: Arc<dyn Delivery>,
     target: Target,
     hop: Hop,
-    demands: Demands,
-    /// What the peer wants of the flows we opened.
-    ours: BTreeMap<FlowId, Option<LayerDemand>>,
-    /// Flows the peer has opened.
-    theirs: usize,
     writers: Writers,
     quality_at: Instant,
 }
@@ -138,9 +126,6 @@ impl Link {
             self.quality_at = now + QUALITY_EVERY;
             self.report_quality();
         }
-        while let Some(tell) = self.demands.poll(now) {
-            self.tell(tell);
-        }
         let mut wakeup = self.quality_at;
         loop {
             if !self.quic_has_room() {
@@ -165,9 +150,7 @@ impl Link {
                 Err(_) => break,
             }
         }
-        self.demands
-            .next_wakeup()
-            .map_or(wakeup, |at| at.min(wakeup))
+        wakeup
     }
 
     fn quic_has_room(&self) -> bool {
@@ -191,14 +174,6 @@ impl Link {
         drop(self.delivery.event(quality));
     }
 
-    fn tell(&mut self, tell: Tell) {
-        let frame = match tell {
-            Tell::Demand(flow, demand) => Frame::Demand { flow, demand },
-            Tell::KeyFrame(flow) => Frame::KeyFrameRequest { flow },
-        };
-        self.say(&frame);
-    }
-
     fn say(&mut self, frame: &Frame) {
         let bytes = self.writers.control(frame);
         self.hop.charge(Instant::now(), bytes);
@@ -212,38 +187,7 @@ impl Link {
                 flow,
                 epoch,
                 rtp,
-            } => {
-                if self.ours.get(&flow).is_none_or(Option::is_some) {
-                    self.hop.send(now, class, flow, epoch, rtp);
-                }
-            }
-            LinkCommand::OpenFlow {
-                flow,
-                room,
-                descriptor,
-            } => {
-                if self.ours.len() >= MAX_FLOWS {
-                    tracing::warn!(peer = %self.peer, "more flows than a link can have");
-                    return;
-                }
-                self.ours.insert(flow, None);
-                self.say(&Frame::OpenFlow {
-                    flow,
-                    room,
-                    descriptor,
-                });
-            }
-            LinkCommand::CloseFlow { flow } => {
-                if self.ours.remove(&flow).is_some() {
-                    self.say(&Frame::CloseFlow { flow });
-                }
-            }
-            LinkCommand::Subscribe {
-                flow,
-                subscriber,
-                demand,
-            } => self.demands.want(now, flow, subscriber, demand),
-            LinkCommand::RequestKeyFrame { flow } => self.demands.need_key_frame(now, flow),
+            } => self.hop.send(now, class, flow, epoch, rtp),
             LinkCommand::Room { room, payload } => {
                 let bytes = self.writers.room(room, payload);
                 self.hop.charge(now, bytes);
@@ -265,45 +209,10 @@ impl Link {
     }
 
     async fn on_frame(&mut self, frame: Frame) {
-        let peer = self.peer.clone();
-        let event = match frame {
-            Frame::OpenFlow {
-                flow,
-                room,
-                descriptor,
-            } => {
-                self.theirs += 1;
-                if self.theirs > MAX_FLOWS {
-                    self.connection
-                        .close(PROTOCOL, b"more flows than a link can have");
-                    return;
-                }
-                Event::FlowOpened {
-                    peer,
-                    flow,
-                    room,
-                    descriptor,
-                }
-            }
-            Frame::CloseFlow { flow } => {
-                self.theirs = self.theirs.saturating_sub(1);
-                self.demands.forget(flow);
-                Event::FlowClosed { peer, flow }
-            }
-            Frame::Demand { flow, demand } => {
-                let Some(wanted) = self.ours.get_mut(&flow) else {
-                    return;
-                };
-                *wanted = demand;
-                Event::Demand { peer, flow, demand }
-            }
-            Frame::KeyFrameRequest { flow } if self.ours.contains_key(&flow) => {
-                Event::KeyFrameNeeded { peer, flow }
-            }
-            Frame::Drain => Event::Draining { peer },
-            // Room messages go past the link; anything else has no business here.
-            _ => return,
-        };
-        offer(&*self.delivery, event).await;
+        // Room messages go past the link; anything but a drain has no business here.
+        if frame == Frame::Drain {
+            let peer = self.peer.clone();
+            offer(&*self.delivery, Event::Draining { peer }).await;
+        }
     }
 }

@@ -12,19 +12,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tradewind_relay::congestion::RateLimits;
 use tradewind_relay::{
-    Event, FlowId, Inbox, InboxReader, LayerDemand, MediaPacket, NodeId, Peer, Relay, RelayConfig,
-    RelayHandle, RoomKey, Subscriber, create_test_ca,
+    Event, FlowId, Inbox, InboxReader, MediaPacket, NodeId, Peer, Relay, RelayConfig, RelayHandle,
+    create_test_ca,
 };
 use tradewind_wan::{Node, Shape, Topology, Wan};
 
 pub const PATIENCE: Duration = Duration::from_secs(15);
-pub const BEST: LayerDemand = LayerDemand {
-    spatial: 2,
-    temporal: 2,
-};
 
 /// Some nodes, their certificates, and the network between them.
 pub struct Planet {
@@ -182,33 +177,6 @@ impl Running {
         }
         panic!("{}: no media came", self.name);
     }
-}
-
-/// Opens flows from one node to another and subscribes to all of them; returns when media can flow.
-pub fn connect_flows(from: &Running, to: &Running, flows: impl Iterator<Item = u32>) {
-    let room = RoomKey::from("desk");
-    for flow in flows.map(flow) {
-        from.handle()
-            .open_flow(&to.name, flow, &room, Bytes::from_static(b"track"))
-            .expect("taken");
-        let opened = to.expect("a flow", |event| match event {
-            Event::FlowOpened { flow, .. } => Some(flow),
-            _ => None,
-        });
-        to.handle()
-            .subscribe(&from.name, opened, Subscriber(1), Some(BEST))
-            .expect("taken");
-        expect_demand(from, flow);
-    }
-}
-
-pub fn expect_demand(node: &Running, flow: FlowId) -> Option<LayerDemand> {
-    node.expect("demand", |event| match event {
-        Event::Demand {
-            flow: told, demand, ..
-        } if told == flow => Some(demand),
-        _ => None,
-    })
 }
 
 pub fn flow(number: u32) -> FlowId {

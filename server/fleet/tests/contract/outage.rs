@@ -31,6 +31,7 @@ pub(crate) async fn rooms_go_on_and_are_announced_again(mut world: World) {
     let shared: RoomName = "shared".parse().unwrap();
     let spec = RoomSpec::new(shared.clone(), "RM_1");
     a.open_room(spec.clone()).await.unwrap();
+    eventually("b knows of the room", || b.room(&shared).is_some()).await;
 
     let (mut at_a, mut at_b) = (a.events(), b.events());
     world.kill().await;

@@ -227,6 +227,10 @@ impl CallBook {
     /// Takes a copy of a call from another node.
     pub(crate) fn learn(&mut self, copy: &Call, now_ms: UnixMs) {
         let known = self.calls.get(&copy.id);
+        let is_full = self.calls.len() - self.ended.len() >= MAX_CALLS;
+        if copy.parties.len() > MAX_PARTIES || (known.is_none() && is_full) {
+            return;
+        }
         let mut call = known.map_or_else(|| copy.clone(), |known| Call::clone(known));
         call.merge(copy);
         if known.is_none_or(|known| **known != call) {

@@ -149,13 +149,11 @@ impl Switchboard {
     }
 
     /// Takes a copy of a call from another node.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for nodes of a fleet"))]
     pub(crate) fn learn(&self, copy: &Call) {
         self.change(|book, now| book.learn(copy, now));
     }
 
-    /// Every call this node knows of, for a node that joins the fleet.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for nodes of a fleet"))]
+    /// Every call this node knows of.
     pub(crate) fn calls(&self) -> Vec<Arc<Call>> {
         self.lock().calls().cloned().collect()
     }

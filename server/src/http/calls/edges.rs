@@ -28,12 +28,13 @@ pub(super) async fn list(
     let edges: Result<Vec<Value>, Problem> = takes_calls
         .map(|node| {
             let url = web_url(&state.app.settings, &view, node.id.as_str(), &headers)?;
+            let probe_url = view.probe_url(node.id.as_str()).map(str::to_owned);
             Ok(json!({
                 "node": node.id,
                 "region": node.region,
                 "residency": node.residency,
                 "url": url,
-                "probe_url": format!("{url}/v1/probe"),
+                "probe_url": probe_url.unwrap_or_else(|| format!("{url}/v1/probe")),
             }))
         })
         .collect();

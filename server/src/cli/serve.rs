@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::SourceArgs;
 use crate::calls::nodes::Nodes;
 use crate::calls::{Alone, GeoIp, Planner, Switchboard, feedback};
-use crate::cluster::{Claims, FleetNodes, Sharing};
+use crate::cluster::{Claims, FleetNodes, Sharing, once};
 use crate::config::{LogFormat, Settings};
 use crate::http::{self, AppState, Calls, Port};
 use crate::node::{Node, NodeOptions};
@@ -89,10 +89,15 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
     ));
     let webhooks = TaskTracker::new();
     if !settings.webhook.urls.is_empty() {
+        let rooms = node.room_events(EVENT_CAPACITY);
+        let rooms = match &fleet {
+            Some(fleet) => once(fleet.clone(), rooms, EVENT_CAPACITY),
+            None => rooms,
+        };
         webhooks.spawn(webhook::run(
             &settings.webhook,
             keys,
-            node.room_events(EVENT_CAPACITY),
+            rooms,
             switchboard.call_events(EVENT_CAPACITY),
         )?);
     }

@@ -88,6 +88,7 @@ impl Sharing {
         let mut events = self.fleet.events();
         let mut messages = self.subscribe().await;
         self.publish(Body::Ask).await;
+        self.retell_all();
         let mut batch = Vec::new();
         let mut retelling = interval(RETELL_EVERY);
         retelling.set_missed_tick_behavior(MissedTickBehavior::Delay);

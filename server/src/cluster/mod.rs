@@ -8,6 +8,7 @@ mod calls;
 mod envelope;
 mod flow;
 mod links;
+mod once;
 mod packet;
 mod peers;
 mod record;
@@ -37,6 +38,7 @@ use crate::random;
 pub(crate) use calls::{Claims, Sharing};
 pub(crate) use flow::MAX_SHARDS;
 pub(crate) use links::Links;
+pub(crate) use once::once;
 pub(crate) use view::FleetNodes;
 
 /// Relay events that may wait: the relay offers them again if there is no room.

@@ -213,4 +213,4 @@ fn web_url(socket_url: &str) -> String {
 
 #[cfg(test)]
 #[path = "view_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -111,7 +111,7 @@ async fn a_node_that_comes_later_learns_what_is_going_on() {
         tokyo.switchboard.create(call).unwrap();
     }
     // Long after everybody has been told.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
     let paris = Member::new(&hub, "paris");
     eventually("all are known", || paris.switchboard.calls().len() == 250).await;
 }
@@ -125,7 +125,7 @@ async fn what_happened_during_an_outage_is_known_after_it() {
     let mut made = call("CL_a", unix_ms());
     made.home = "tokyo".to_owned();
     tokyo.switchboard.create(made).unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
     assert!(paris.switchboard.get("CL_a").is_none());
     hub.come_back();
     paris.hears_of("CL_a").await;

@@ -25,7 +25,8 @@ def binaries() -> Path:
 def planet(binaries):
     """Three nodes, 107 ms one way between Tokyo and Paris."""
     delays = HERE.parents[2] / "data" / "azure_region_rtt_median_ms_2026.csv"
-    world = Planet(binaries, [TOKYO, PARIS, VIRGINIA], delays)
+    net = int(os.environ.get("TRADEWIND_PLANET_NET", "1"))
+    world = Planet(binaries, [TOKYO, PARIS, VIRGINIA], delays, pages=True, net=net)
     try:
         yield world.start()
     finally:

@@ -153,6 +153,11 @@ impl Switchboard {
         self.change(|book, now| book.learn(copy, now));
     }
 
+    /// Whoever was on `node` has left with it, in calls that are for this node to settle.
+    pub(crate) fn node_lost(&self, node: &str, settles: impl Fn(&Call) -> bool) {
+        self.change(|book, now| book.node_lost(node, settles, now));
+    }
+
     /// Every call this node knows of.
     pub(crate) fn calls(&self) -> Vec<Arc<Call>> {
         self.lock().calls().cloned().collect()

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
-use tradewind_fleet::{Bucket, Fleet, FleetError, FleetEvent, Messages};
+use tradewind_fleet::registry::NodeEvent;
+use tradewind_fleet::{Bucket, Fleet, FleetError, FleetEvent, Messages, NodeId};
 
 use super::TICK;
 use crate::calls::call::Call;
@@ -109,6 +110,10 @@ impl Sharing {
                         self.publish(Body::Ask).await;
                         self.retell_all();
                     }
+                    Some(FleetEvent::Node(NodeEvent::Lost { id, .. })) => self.lost(&id),
+                    Some(FleetEvent::Node(NodeEvent::Restarted(view))) => {
+                        self.lost(&view.record.id);
+                    }
                     Some(_) => {}
                     None => return,
                 },
@@ -168,6 +173,25 @@ impl Sharing {
             Body::Known(call) => self.switchboard.learn(&call),
             Body::Ask => self.retell_all(),
         }
+    }
+
+    /// Lets go of those who were on a node that is gone: each call is settled by its home, or without it by the first
+    /// node that lives.
+    fn lost(&self, node: &NodeId) {
+        let me = self.fleet.me();
+        if node == me {
+            return;
+        }
+        let snapshot = self.fleet.snapshot();
+        let mut living = snapshot.nodes.keys().filter(|id| *id != node);
+        let is_first = living.next() == Some(me);
+        let lives = |home: &str| {
+            let mut nodes = snapshot.nodes.keys();
+            home != node.as_str() && nodes.any(|id| id.as_str() == home)
+        };
+        self.switchboard.node_lost(node.as_str(), |call| {
+            call.home == me.as_str() || (is_first && !lives(&call.home))
+        });
     }
 
     /// Puts in line what this node is the one to tell: calls it made, and those with somebody here.

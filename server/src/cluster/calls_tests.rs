@@ -3,7 +3,7 @@ use tradewind_fleet::Hub;
 use super::super::view::tests::{eventually, member};
 use super::*;
 use crate::calls::GeoIp;
-use crate::calls::call::{EndReason, Role};
+use crate::calls::call::{EndReason, Presence, Role};
 use crate::calls::planner::PlanError;
 use crate::calls::samples::{call, fixed, party};
 use crate::clock::unix_ms;
@@ -181,4 +181,41 @@ async fn seats_that_another_node_has_promised_are_taken() {
         matches!(refused(), Err(PlanError::NoCapacity(_)))
     })
     .await;
+}
+
+#[tokio::test]
+async fn those_who_were_on_a_dead_node_have_left_whoever_made_the_call() {
+    let hub = Hub::new();
+    let (tokyo, paris) = (Member::new(&hub, "tokyo"), Member::new(&hub, "paris"));
+    acquainted(&tokyo, &paris).await;
+    for (id, home) in [("CL_a", "tokyo"), ("CL_b", "paris")] {
+        let mut made = call(id, unix_ms());
+        made.home = home.to_owned();
+        let yuki = made.parties.get_mut("yuki").unwrap();
+        yuki.node = "tokyo".to_owned();
+        yuki.presence = Presence::Here {
+            since_ms: unix_ms(),
+            session: "PA_y".to_owned(),
+        };
+        tokyo.switchboard.create(made).unwrap();
+        paris.hears_of(id).await;
+    }
+    eventually("they know each other", || {
+        paris.claims.fleet.snapshot().nodes.len() == 2
+    })
+    .await;
+    // Alive, it would insist that she is there.
+    tokyo.stop.cancel();
+    tokyo.claims.fleet.leave().await;
+    for id in ["CL_a", "CL_b"] {
+        let presence = || {
+            paris.switchboard.get(id).unwrap().parties["yuki"]
+                .presence
+                .clone()
+        };
+        eventually("she has left", || {
+            matches!(presence(), Presence::Left { .. })
+        })
+        .await;
+    }
 }

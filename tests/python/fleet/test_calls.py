@@ -164,6 +164,21 @@ async def test_clients_are_shown_every_edge_to_measure(planet, application):
                 assert answer.status == 204
 
 
+async def test_whoever_was_on_a_killed_node_has_left_the_call(planet, application, admit):
+    created = await application.create("virginia", far_apart())
+    path = f"/v1/calls/{created['call']['id']}"
+    await admit(given(created, "yuki"))
+
+    def is_now(state: str):
+        return lambda seen: {party["identity"]: party["state"] for party in seen["parties"]}["yuki"] == state
+
+    for name in planet.nodes:
+        await application.get_until(name, path, is_now("here"), "she is there")
+    planet.kill("tokyo")
+    for name in ("virginia", "paris"):
+        await application.get_until(name, path, is_now("left"), "she has left", 5)
+
+
 async def test_new_calls_avoid_a_killed_node(planet, application, admit):
     planet.kill("tokyo")
     without = lambda seen: {edge["node"] for edge in seen["edges"]} == {"paris", "virginia"}  # noqa: E731

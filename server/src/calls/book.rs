@@ -227,10 +227,44 @@ impl CallBook {
     /// Takes a copy of a call from another node.
     pub(crate) fn learn(&mut self, copy: &Call, now_ms: UnixMs) {
         let known = self.calls.get(&copy.id);
+        let is_full = self.calls.len() - self.ended.len() >= MAX_CALLS;
+        if copy.parties.len() > MAX_PARTIES || (known.is_none() && is_full) {
+            return;
+        }
         let mut call = known.map_or_else(|| copy.clone(), |known| Call::clone(known));
         call.merge(copy);
         if known.is_none_or(|known| **known != call) {
+            let known = known.cloned();
             self.put(call, Origin::Fleet, now_ms);
+            if let Some(known) = known {
+                self.insist(&known, now_ms);
+            }
+        }
+    }
+
+    /// Whoever was on `node` has left with it, in calls that are for this node to `settle`. They may come back through
+    /// any other node.
+    pub(crate) fn node_lost(
+        &mut self,
+        node: &str,
+        settles: impl Fn(&Call) -> bool,
+        now_ms: UnixMs,
+    ) {
+        let was_there = |party: &Party| party.node == node && party.presence.is_here();
+        let hit: Vec<Arc<Call>> = self
+            .calls
+            .values()
+            .filter(|call| call.ended.is_none() && call.parties.values().any(was_there))
+            .filter(|call| settles(call))
+            .cloned()
+            .collect();
+        for call in hit {
+            let mut call = Call::clone(&call);
+            for party in call.parties.values_mut().filter(|party| was_there(party)) {
+                party.presence = Presence::Left { since_ms: now_ms };
+                party.stamp = party.stamp.next(&self.node);
+            }
+            self.put(call, Origin::Here, now_ms);
         }
     }
 
@@ -299,6 +333,31 @@ impl CallBook {
             return Err(CallError::HasEnded);
         }
         Ok(call)
+    }
+
+    /// Others may take this node for dead when they only cannot hear it: it knows better who is on it.
+    fn insist(&mut self, before: &Call, now_ms: UnixMs) {
+        let Ok(now) = self.live(&before.id) else {
+            return;
+        };
+        let mut call = now.clone();
+        for (identity, mine) in &before.parties {
+            let is_told_away = |party: &Party| {
+                party.node == self.node && matches!(party.presence, Presence::Left { .. })
+            };
+            if mine.node == self.node
+                && mine.presence.is_here()
+                && before.life == call.life
+                && call.parties.get(identity).is_some_and(is_told_away)
+            {
+                self.change_party(&mut call, identity, |party| {
+                    party.presence = mine.presence.clone();
+                });
+            }
+        }
+        if *now != call {
+            self.put(call, Origin::Here, now_ms);
+        }
     }
 
     fn joined(&mut self, id: &str, participant: &ParticipantInfo, now_ms: UnixMs) {

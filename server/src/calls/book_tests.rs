@@ -299,3 +299,33 @@ fn a_call_has_a_bound_on_its_parties() {
     assert_eq!(add(MAX_PARTIES), Err(CallError::TooManyParties));
     assert_eq!(add(1), Ok(()));
 }
+
+#[test]
+fn a_node_taken_for_dead_that_lives_keeps_those_who_are_on_it() {
+    let mut desk = Desk::with_call();
+    desk.joins("PA_1", SHOPPER, "yuki");
+    let mut other = CallBook::new("ND_b");
+    other.learn(desk.book.get("CL_a").unwrap(), desk.now);
+    other.node_lost("ND_a", |_| true, desk.now);
+    let told = other.get("CL_a").unwrap().clone();
+    assert!(!told.is_shopper_here());
+
+    desk.book.take_events();
+    desk.book.learn(&told, desk.now);
+    assert!(desk.book.get("CL_a").unwrap().is_shopper_here());
+    let events = desk.book.take_events();
+    let last = events.last().unwrap();
+    assert_eq!((last.kind, last.origin), (Kind::PartyJoined, Origin::Here));
+    other.learn(&last.call, desk.now);
+    assert!(other.get("CL_a").unwrap().is_shopper_here());
+}
+
+#[test]
+fn calls_that_another_node_settles_are_left_to_it() {
+    let mut desk = Desk::with_call();
+    desk.joins("PA_1", SHOPPER, "yuki");
+    desk.book
+        .node_lost("ND_a", |call| call.home == "ND_c", desk.now);
+    desk.book.node_lost("ND_b", |_| true, desk.now);
+    assert!(desk.book.get("CL_a").unwrap().is_shopper_here());
+}

@@ -24,9 +24,18 @@ pub(crate) struct View {
     fleet: Fleet,
     links: Vec<Link>,
     urls: BTreeMap<NodeId, String>,
+    probe_urls: BTreeMap<NodeId, String>,
 }
 
 impl View {
+    /// Nobody, not even this node: a registry that has not been heard yet.
+    pub(crate) fn empty() -> Self {
+        let policy = Policy::default();
+        let nobody = Snapshot::default();
+        let view = Self::new(nobody, &policy, BTreeMap::new());
+        view.unwrap_or_else(|error| panic!("nobody contradicts nobody: {error}"))
+    }
+
     /// `urls` are where clients reach the nodes, such as `https://tokyo.example.com`. A node without one is reached at
     /// the address the client already uses: right for this node, so leave others without one out of the snapshot.
     ///
@@ -42,7 +51,13 @@ impl View {
             fleet: Fleet::new(snapshot, policy)?,
             links,
             urls,
+            probe_urls: BTreeMap::new(),
         })
+    }
+
+    /// With addresses at which clients measure round trips, where a node has one of its own for that.
+    pub(crate) fn with_probe_urls(self, probe_urls: BTreeMap<NodeId, String>) -> Self {
+        Self { probe_urls, ..self }
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -58,9 +73,15 @@ impl View {
         self.urls.get(&NodeId::from(node)).map(String::as_str)
     }
 
-    /// Every address at which clients reach a node.
+    /// Where clients measure the round trip to `node`, if not at the node itself.
+    pub(crate) fn probe_url(&self, node: &str) -> Option<&str> {
+        self.probe_urls.get(&NodeId::from(node)).map(String::as_str)
+    }
+
+    /// Every address at which clients reach or measure a node.
     pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
-        self.urls.values().map(String::as_str)
+        let all = self.urls.values().chain(self.probe_urls.values());
+        all.map(String::as_str)
     }
 
     /// Round trip along a route, milliseconds; `None` on one node, or where a link is not measured.

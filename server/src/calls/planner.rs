@@ -138,6 +138,19 @@ impl Planner {
         Ok(Plan { placement, entries })
     }
 
+    /// Keeps seats for the parties on their way to a call that another node has placed.
+    pub(crate) fn expect(&self, call: &Call, now_ms: UnixMs) {
+        let is_coming = |party: &&Party| matches!(party.presence, Presence::Expected { .. });
+        let coming = call.parties.values().filter(is_coming);
+        let promised: Vec<NodeId> = coming
+            .map(|party| NodeId::from(party.node.as_str()))
+            .collect();
+        let now = Timestamp(now_ms);
+        let mut seats = unpoisoned(&self.seats);
+        seats.expire(now);
+        seats.reserve(seed(&call.id), promised, now, Millis(SEAT_MS));
+    }
+
     /// Learns the round trip between an address and a node from a call that runs.
     pub(crate) fn learn(&self, address: IpAddr, node: &str, rtt_ms: f64, now_ms: UnixMs) {
         unpoisoned(&self.history).record(

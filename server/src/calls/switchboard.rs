@@ -149,13 +149,16 @@ impl Switchboard {
     }
 
     /// Takes a copy of a call from another node.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for nodes of a fleet"))]
     pub(crate) fn learn(&self, copy: &Call) {
         self.change(|book, now| book.learn(copy, now));
     }
 
-    /// Every call this node knows of, for a node that joins the fleet.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for nodes of a fleet"))]
+    /// Whoever was on `node` has left with it, in calls that are for this node to settle.
+    pub(crate) fn node_lost(&self, node: &str, settles: impl Fn(&Call) -> bool) {
+        self.change(|book, now| book.node_lost(node, settles, now));
+    }
+
+    /// Every call this node knows of.
     pub(crate) fn calls(&self) -> Vec<Arc<Call>> {
         self.lock().calls().cloned().collect()
     }

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::SourceArgs;
+use crate::calls::nodes::Nodes;
 use crate::calls::{Alone, GeoIp, Planner, Switchboard, feedback};
+use crate::cluster::{Claims, FleetNodes, Sharing, once};
 use crate::config::{LogFormat, Settings};
 use crate::http::{self, AppState, Calls, Port};
 use crate::node::{Node, NodeOptions};
@@ -56,10 +58,21 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let switchboard = Arc::new(Switchboard::new(&settings.node.id, stop.clone()));
-    let nodes = Arc::new(Alone::new(node.clone(), settings.clone()));
-    let planner = Arc::new(Planner::new(nodes, geoip(&settings)?));
-    let calls = Arc::new(Calls::new(&settings, switchboard.clone(), planner.clone()));
     let sessions = TaskTracker::new();
+    let is_alone = settings.fleet.nats.is_empty();
+    let fleet = node.fleet().filter(|_| !is_alone).cloned();
+    let nodes: Arc<dyn Nodes> = match &fleet {
+        Some(fleet) => Arc::new(FleetNodes::new(fleet.clone())),
+        None => Arc::new(Alone::new(node.clone(), settings.clone())),
+    };
+    let planner = Arc::new(Planner::new(nodes, geoip(&settings)?));
+    let mut calls = Calls::new(&settings, switchboard.clone(), planner.clone());
+    if let Some(fleet) = &fleet {
+        calls = calls.in_fleet(Claims::new(fleet.clone()));
+        let sharing = Sharing::new(fleet.clone(), switchboard.clone(), planner.clone());
+        sessions.spawn(sharing.run(stop.clone()));
+    }
+    let calls = Arc::new(calls);
     sessions.spawn({
         let (switchboard, events) = (switchboard.clone(), node.room_events(EVENT_CAPACITY));
         async move { switchboard.run(events).await }
@@ -76,10 +89,15 @@ async fn serve(settings: Arc<Settings>) -> anyhow::Result<()> {
     ));
     let webhooks = TaskTracker::new();
     if !settings.webhook.urls.is_empty() {
+        let rooms = node.room_events(EVENT_CAPACITY);
+        let rooms = match &fleet {
+            Some(fleet) => once(fleet.clone(), rooms, EVENT_CAPACITY),
+            None => rooms,
+        };
         webhooks.spawn(webhook::run(
             &settings.webhook,
             keys,
-            node.room_events(EVENT_CAPACITY),
+            rooms,
             switchboard.call_events(EVENT_CAPACITY),
         )?);
     }

@@ -4,14 +4,17 @@
 //! order. Media takes no part in it: [`links`] hands packets from shard threads to the relay and back.
 
 mod admin;
+mod calls;
 mod envelope;
 mod flow;
 mod links;
+mod once;
 mod packet;
 mod peers;
 mod record;
 mod rooms;
 mod task;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +35,11 @@ use crate::config::Settings;
 use crate::node::{Node, NodeError};
 use crate::random;
 
+pub(crate) use calls::{Claims, Sharing};
 pub(crate) use flow::MAX_SHARDS;
 pub(crate) use links::Links;
+pub(crate) use once::once;
+pub(crate) use view::FleetNodes;
 
 /// Relay events that may wait: the relay offers them again if there is no room.
 const EVENT_QUEUE: usize = 4_096;

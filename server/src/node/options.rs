@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use tradewind_rtc::ShardConfig;
+use tradewind_rtc::{RoomConfig, ShardConfig};
 
 use crate::config::Settings;
 
@@ -51,6 +51,12 @@ impl NodeOptions {
             max_tcp_connections: participants.saturating_mul(TCP_CONNECTIONS_PER_PARTICIPANT),
             max_tcp_connections_per_address: TCP_CONNECTIONS_PER_ADDRESS,
             shard: ShardConfig {
+                room_defaults: RoomConfig {
+                    empty_timeout_s: settings.room.empty_timeout_s,
+                    departure_timeout_s: settings.room.departure_timeout_s,
+                    max_participants: settings.room.max_participants,
+                    ..RoomConfig::default()
+                },
                 auto_create_rooms: settings.room.auto_create,
                 enable_remote_unmute: settings.room.enable_remote_unmute,
                 max_participants: limits.participants.div_ceil(u32::from(shards)),
@@ -60,5 +66,29 @@ impl NodeOptions {
                 ..ShardConfig::default()
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_as_the_settings_say() {
+        let mut settings = Settings::default();
+        settings.rtc.bind = std::net::Ipv4Addr::LOCALHOST.into();
+        settings.room.empty_timeout_s = 30;
+        settings.room.departure_timeout_s = 1;
+        settings.room.max_participants = 7;
+        let rooms = NodeOptions::from_settings(&settings)
+            .unwrap()
+            .shard
+            .room_defaults;
+        let numbers = (
+            rooms.empty_timeout_s,
+            rooms.departure_timeout_s,
+            rooms.max_participants,
+        );
+        assert_eq!(numbers, (30, 1, 7));
     }
 }

@@ -12,6 +12,8 @@ from peer import Peer  # noqa: E402
 from planet import KEY, PARIS, SECRET, TOKYO, VIRGINIA, Planet  # noqa: E402
 from server import Server  # noqa: E402
 
+DELAYS = HERE.parents[2] / "data" / "azure_region_rtt_median_ms_2026.csv"
+
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
@@ -24,8 +26,8 @@ def binaries() -> Path:
 @pytest.fixture
 def planet(binaries):
     """Three nodes, 107 ms one way between Tokyo and Paris."""
-    delays = HERE.parents[2] / "data" / "azure_region_rtt_median_ms_2026.csv"
-    world = Planet(binaries, [TOKYO, PARIS, VIRGINIA], delays)
+    net = int(os.environ.get("TRADEWIND_PLANET_NET", "1"))
+    world = Planet(binaries, [TOKYO, PARIS, VIRGINIA], DELAYS, pages=True, net=net)
     try:
         yield world.start()
     finally:

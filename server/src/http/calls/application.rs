@@ -66,6 +66,12 @@ pub(super) async fn create(
     if state.calls.switchboard.get(&call.id).is_none() {
         plan::place(&state, &mut call)?;
         create_room(&state.app, &call.id, EMPTY_TIMEOUT_S).await?;
+        if headers.contains_key(IDEMPOTENCY_KEY)
+            && let Some(claims) = &state.calls.claims
+            && let Some(first) = claims.claim(&call).await
+        {
+            state.calls.switchboard.learn(&first);
+        }
     }
     let created = state.calls.switchboard.create(call).map_err(refused)?;
     let (call, is_new) = match created {

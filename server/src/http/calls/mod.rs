@@ -28,6 +28,7 @@ use super::AppState;
 use super::problem::{Kind, Problem};
 use super::rate::RateByAddress;
 use crate::calls::{Planner, Switchboard};
+use crate::cluster::Claims;
 use crate::config::Settings;
 
 /// Bytes of a request's body: a call with many parties and its custom data.
@@ -51,6 +52,8 @@ pub(super) struct CallsState {
 pub(crate) struct Calls {
     pub(crate) switchboard: Arc<Switchboard>,
     pub(crate) planner: Arc<Planner>,
+    /// Requests that may come on several nodes; none on a node of its own.
+    claims: Option<Claims>,
     turns: Mutex<RateByAddress>,
     guesses: Mutex<RateByAddress>,
     probes: Mutex<RateByAddress>,
@@ -72,6 +75,7 @@ impl Calls {
         Self {
             switchboard,
             planner,
+            claims: None,
             turns: per_minute(settings.limits.calls_per_minute_per_ip),
             guesses: per_minute(GUESSES_PER_MINUTE),
             probes: per_minute(probes),
@@ -80,6 +84,14 @@ impl Calls {
 }
 
 impl Calls {
+    /// The same for a node of a fleet.
+    pub(crate) fn in_fleet(self, claims: Claims) -> Self {
+        Self {
+            claims: Some(claims),
+            ..self
+        }
+    }
+
     /// Notes from which address somebody with a token for `room` connects.
     pub(super) fn connects(&self, room: &str, identity: &str, address: IpAddr) {
         let place = self.planner.place_of(address);

@@ -241,7 +241,8 @@ class Planet:
             "probe": {
                 "bind": f"{node.inside}:{PROBE}",
                 "advertise": f"{node.outside}:{PROBE}",
-                "http_url": f"http://{node.inside}:{PROBE}/probe",
+                # A browser on this machine is as near to all nodes, and would say so.
+                "http_url": None if self.pages else f"http://{node.inside}:{PROBE}/probe",
                 "required": len(self.places) > 1,
             },
             "server": {"url": f"http://{node.inside}:{METRICS}"},

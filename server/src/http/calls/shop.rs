@@ -61,7 +61,7 @@ pub(super) async fn open(
 
     let now_ms = state.calls.switchboard.now_ms();
     let until_ms = now_ms.saturating_add(SHOPPER_WAIT_MS);
-    let shopper = visitor(Role::Shopper, &request.name, client, until_ms);
+    let shopper = visitor(&state, Role::Shopper, &request.name, client, until_ms);
     let identity = shopper.identity.clone();
     let shopper = Party {
         probes: probes("probes", request.probes, now_ms)?,
@@ -123,7 +123,7 @@ pub(super) async fn answer(
     let client = client.map(|Extension(client)| client);
     let mut agent = Party {
         probes: probes("probes", request.probes, now_ms)?,
-        ..visitor(Role::Agent, &request.name, client, until_ms)
+        ..visitor(&state, Role::Agent, &request.name, client, until_ms)
     };
     let placement = plan::place_newcomer(&state, &call, &mut agent)?;
     let identity = agent.identity.clone();
@@ -145,12 +145,21 @@ pub(super) fn listing(calls: &[std::sync::Arc<Call>]) -> Value {
     json!({ "calls": calls })
 }
 
-fn visitor(role: Role, name: &str, client: Option<ClientAddress>, until_ms: UnixMs) -> Party {
+fn visitor(
+    state: &CallsState,
+    role: Role,
+    name: &str,
+    client: Option<ClientAddress>,
+    until_ms: UnixMs,
+) -> Party {
+    // Names and routes lead people to a node near them: that is where they are, if nothing better is known.
+    let here = &state.app.settings.region.name;
+    let known = state.calls.planner.view().region(here).is_some();
     Party {
         identity: format!("{}-{}", role.as_str(), random::text(12)),
         role,
         name: cleaned(name),
-        region: String::new(),
+        region: if known { here.clone() } else { String::new() },
         address: client.map(|client| client.0),
         place: None,
         probes: BTreeMap::new(),

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { until } from '../lib/server.mjs';
+import { sleep, until } from '../lib/server.mjs';
 import { launchChromium, receives } from './browser.mjs';
 import { answer, at, openDesk, openShopper, plays, reaches } from './pages.mjs';
 
@@ -30,6 +30,7 @@ async function startDemo() {
     tokyo: { http: url('Shopper in Tokyo', 'call') },
     paris: { http: url('Agent in Paris', 'desk') },
     virginia: { http: url('Live calls', 'operator') },
+    pidInTokyo: Number(/kill -9 (\d+)/.exec(text)[1]),
     end: () => new Promise((done) => { child.once('exit', done); child.kill('SIGTERM'); }),
   };
 }
@@ -46,6 +47,17 @@ test('a shopper in Tokyo and an agent in Paris see and hear each other', { timeo
   await Promise.all([reaches(shopper, 'connected'), reaches(desk, 'connected')]);
   await Promise.all([receives(shopper, 'the shopper'), receives(desk, 'the agent')]);
   await Promise.all([plays(shopper, 'remote-video'), plays(desk, 'remote-video')]);
-  const url = (page) => page.evaluate(() => window.__tradewind.room.engine.client.rtcUrl ?? '');
-  console.log('shopper at', await url(shopper).catch(String), 'agent at', await url(desk).catch(String));
+});
+
+test('the call goes on when the node in Tokyo dies', { timeout: 120_000 }, async () => {
+  const shopper = await openShopper(browser, demo.tokyo, 'Kenji');
+  const desk = await openDesk(browser, demo.paris);
+  await at(shopper, 'call').click();
+  await answer(desk, 'Kenji');
+  await Promise.all([reaches(shopper, 'connected'), reaches(desk, 'connected')]);
+  await Promise.all([receives(shopper, 'the shopper'), receives(desk, 'the agent')]);
+  process.kill(demo.pidInTokyo, 'SIGKILL');
+  await sleep(3_000);
+  await Promise.all([reaches(shopper, 'connected', 30_000), reaches(desk, 'connected', 30_000)]);
+  await Promise.all([receives(shopper, 'the shopper'), receives(desk, 'the agent')]);
 });

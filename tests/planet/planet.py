@@ -113,6 +113,10 @@ class Planet:
     delays: Path | None = None
     """Matrix of round trips; without it the nodes stand side by side."""
     pages: bool = False
+    probes: bool = True
+    """Clients may measure the nodes. A browser on this machine is as near to all of them, and would say so."""
+    entries: dict[str, int] = field(default_factory=dict)
+    """Port of the balancer before each node, where there is one."""
     net: int = 1
     """Second byte of all addresses, so that planets do not meet."""
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tradewind-planet-")))
@@ -201,6 +205,11 @@ class Planet:
     def shape(self, a: str, b: str, **shape: float) -> None:
         self._wan_command({"do": "set", "from": a, "to": b, "both_ways": True, "shape": shape})
 
+    def entry(self, name: str) -> str:
+        """Where clients reach a node: straight, or through its balancer."""
+        port = self.entries.get(name)
+        return f"http://127.0.0.1:{port}" if port else self.nodes[name].http
+
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
@@ -212,7 +221,7 @@ class Planet:
     def _server_config(self, node: Node) -> dict:
         place = node.place
         return {
-            "http": {"bind": f"{node.inside}:{HTTP}", "public_url": node.http},
+            "http": {"bind": f"{node.inside}:{HTTP}", "public_url": self.entry(node.name)},
             "rtc": {"bind": node.inside, "advertise": [node.inside], "udp_port": UDP, "tcp_port": TCP, "shards": 1},
             "keys": {KEY: SECRET},
             "node": {"id": place.name},
@@ -241,8 +250,7 @@ class Planet:
             "probe": {
                 "bind": f"{node.inside}:{PROBE}",
                 "advertise": f"{node.outside}:{PROBE}",
-                # A browser on this machine is as near to all nodes, and would say so.
-                "http_url": None if self.pages else f"http://{node.inside}:{PROBE}/probe",
+                "http_url": None if not self.probes else f"http://{node.inside}:{PROBE}/probe",
                 "required": len(self.places) > 1,
             },
             "server": {"url": f"http://{node.inside}:{METRICS}"},
@@ -292,14 +300,15 @@ def end(process: subprocess.Popen | None, how: signal.Signals) -> None:
 class Balancer:
     """What stands before the nodes of a region: passes each connection to the first node that takes calls."""
 
-    def __init__(self, nodes: list[Node]):
+    def __init__(self, nodes: list[Node], port: int = 0):
+        """Port 0 takes a free one."""
         self.nodes = nodes
-        self.port = 0
+        self.port = port
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task] = set()
 
     async def __aenter__(self) -> "Balancer":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -234,10 +234,15 @@ impl Call {
         agents.max_by_key(|agent| agent.presence.is_here())
     }
 
-    /// Mean one-way delay between parties as measured, milliseconds: half of their round trips, and of the link's
-    /// where they are on different nodes. `None` until two have been measured.
+    /// Mean one-way delay between parties as measured, milliseconds, over the link as it was when the call was placed.
+    /// `None` until two have been measured.
     pub(crate) fn measured_ms(&self) -> Option<f64> {
-        let link = self.placement.as_ref()?.link_rtt_ms.unwrap_or_default();
+        self.measured_over(self.placement.as_ref()?.link_rtt_ms.unwrap_or_default())
+    }
+
+    /// The same with `link` for the round trip between nodes now, milliseconds: half of the parties' round trips, and
+    /// of the link's where they are on different nodes.
+    pub(crate) fn measured_over(&self, link: f64) -> Option<f64> {
         let measured = |party: &'_ Party| Some((party.node.clone(), party.measured_rtt_ms?));
         let legs: Vec<(String, f64)> = self.parties.values().filter_map(measured).collect();
         let mut delays = Vec::new();

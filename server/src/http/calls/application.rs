@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tradewind_placement::NodeId;
 use tradewind_rtc::{AdminRequest, RoomConfig};
 
 use super::authority::Application;
@@ -212,6 +213,14 @@ pub(super) async fn placement(
         let detail = "nobody placed this call: its parties came with tokens from elsewhere";
         Problem::of(Kind::UnknownCall, detail)
     })?;
+    let route: Vec<NodeId> = placement
+        .nodes
+        .iter()
+        .map(|node| node.as_str().into())
+        .collect();
+    let link_now = state.calls.planner.view().route_rtt_ms(&route);
+    let link_now = link_now.or(placement.link_rtt_ms).unwrap_or_default();
+    let measured_ms = call.measured_over(link_now);
     let wants_text = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -220,7 +229,7 @@ pub(super) async fn placement(
         let text = format!(
             "{}\n{}",
             placement.explanation.to_string().trim_end(),
-            measured(&call)
+            measured(&call, measured_ms)
         );
         return Ok((
             [
@@ -248,7 +257,7 @@ pub(super) async fn placement(
         "nodes": placement.nodes,
         "standby": placement.standby,
         "predicted_ms": placement.predicted_ms,
-        "measured_ms": call.measured_ms(),
+        "measured_ms": measured_ms,
         "link_rtt_ms": placement.link_rtt_ms,
         "parties": parties,
         "explanation": placement.explanation,
@@ -256,7 +265,7 @@ pub(super) async fn placement(
 }
 
 /// Predicted beside measured, a line for each party.
-fn measured(call: &Call) -> String {
+fn measured(call: &Call, measured_ms: Option<f64>) -> String {
     let ms = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     let mut text = format!(
         "\n{:<32} {:<20} {:>12} {:>12}\n",
@@ -280,7 +289,7 @@ fn measured(call: &Call) -> String {
         "one way, end to end",
         "",
         ms(predicted),
-        ms(call.measured_ms()),
+        ms(measured_ms),
     )
 }
 

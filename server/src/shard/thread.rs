@@ -163,8 +163,11 @@ impl ShardThread {
         {
             self.shard.handle_timeout(now);
         }
-        self.shard.finish_turn(now);
+        // Once before, for what was written without waiting for the end of the turn, and after each transport.
         self.send();
+        while self.shard.finish_transport(now) {
+            self.send();
+        }
         self.relay();
         self.route_outputs();
         self.watch_writable();

@@ -123,7 +123,12 @@ impl UdpPort {
                 each(source, destination, datagram);
             }
         }
-        Readiness::MayHaveMore
+        // A call that brought less than it could has emptied the socket; what comes later is announced anew.
+        if count < BATCH_SIZE {
+            Readiness::Empty
+        } else {
+            Readiness::MayHaveMore
+        }
     }
 
     /// Sends the datagrams, at the latest with the next [`Self::flush`]. Those for one destination keep their order.

@@ -17,6 +17,9 @@ use crate::run::Progress;
 /// Rooms of one to 50: as many packets a second as the floor beside them sends, and more.
 const FANOUT_ROOMS: u32 = 10;
 const LATENCY_SHARE: f64 = 0.7;
+/// Rooms of two idle participants. What a node takes once, whoever joins, shows in the few.
+const FEW_IDLE_ROOMS: u32 = 20;
+const IDLE_ROOMS: u32 = 170;
 /// Rooms of one to ten. A frame is of three packets: in larger bursts a packet waits longer for the others of its own
 /// frame than for anything else, whatever the server does.
 const LATENCY_ROOMS: u32 = 40;
@@ -69,12 +72,10 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     let mut progress = Progress::default();
 
     progress.say("joins and idle participants");
-    let idle_load = video(Shape::Idle, 50, 2);
-    let idle = Rig::start(machine, &idle_load, None).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let kib_idle = idle.kib_per_participant()?;
-    let joins_per_cpu_second = f64::from(idle_load.bots()) / (idle.join_cpu_ns as f64 / 1e9);
-    drop(idle);
+    let (few, _) = idle(machine, FEW_IDLE_ROOMS).await?;
+    let (many, join_cpu_ns) = idle(machine, IDLE_ROOMS).await?;
+    let kib_idle = (many - few) / f64::from(2 * (IDLE_ROOMS - FEW_IDLE_ROOMS));
+    let joins_per_cpu_second = f64::from(2 * IDLE_ROOMS) / (join_cpu_ns as f64 / 1e9);
 
     progress.say("one to 50, beside the floor");
     let sink = Sink::start()?;
@@ -198,6 +199,15 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
+}
+
+/// Lets participants join and stay silent; gives back how much memory that took, KiB, and CPU time, ns.
+async fn idle(machine: &MachineArgs, rooms: u32) -> anyhow::Result<(f64, u64)> {
+    let load = video(Shape::Idle, rooms, 2);
+    let rig = Rig::start(machine, &load, None).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let kib = rig.kib_per_participant()? * f64::from(load.bots());
+    Ok((kib, rig.join_cpu_ns))
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -17,8 +17,8 @@ const QUIET: f64 = 0.1;
 const JOINS_PER_S: f64 = 100.0;
 /// A rate is approached by this factor each step: bandwidth estimates follow what is wanted by probes, and a jump would
 /// be more than they allow at first.
-const RAMP: f64 = 1.5;
-const RAMP_STEP: Duration = Duration::from_millis(500);
+const RAMP: f64 = 1.3;
+const RAMP_STEP: Duration = Duration::from_millis(600);
 /// Estimates settle in this time.
 const WARM_UP: Duration = Duration::from_millis(1_500);
 /// Of a core: more would measure overload.
@@ -103,9 +103,8 @@ impl Rig {
     }
 
     /// Sends again at the rate found.
-    pub(super) async fn resume(&mut self) -> anyhow::Result<()> {
-        let rate = std::mem::replace(&mut self.rate, QUIET);
-        self.climb(rate).await?;
+    pub(super) async fn resume(&self) -> anyhow::Result<()> {
+        self.session.set_rate(self.rate)?;
         sleep(WARM_UP).await;
         Ok(())
     }

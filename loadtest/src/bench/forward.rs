@@ -14,9 +14,15 @@ use crate::plan::{Load, Shape};
 use crate::report::{Report, page, table};
 use crate::run::Progress;
 
-/// Packets a second of one stream at the rate of the load.
-const STREAM_PPS: f64 = 300.0;
+/// Rooms of one to 50: as many packets a second as the floor beside them sends, and more.
+const FANOUT_ROOMS: u32 = 10;
 const LATENCY_SHARE: f64 = 0.7;
+/// Rooms of two idle participants. What a node takes once, whoever joins, shows in the few.
+const FEW_IDLE_ROOMS: u32 = 20;
+const IDLE_ROOMS: u32 = 170;
+/// Rooms of one to ten. A frame is of three packets: in larger bursts a packet waits longer for the others of its own
+/// frame than for anything else, whatever the server does.
+const LATENCY_ROOMS: u32 = 40;
 
 #[derive(Args)]
 pub(crate) struct ForwardArgs {
@@ -42,6 +48,8 @@ struct Figures {
     p50_us: f64,
     p99_us: f64,
     latency_server_share: f64,
+    p50_us_bursts_to_50: f64,
+    p99_us_bursts_to_50: f64,
     kib_per_participant: f64,
     kib_per_participant_idle: f64,
     kib_per_participant_active: f64,
@@ -64,16 +72,14 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     let mut progress = Progress::default();
 
     progress.say("joins and idle participants");
-    let idle_load = video(Shape::Idle, 50, 2);
-    let idle = Rig::start(machine, &idle_load, None).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let kib_idle = idle.kib_per_participant()?;
-    let joins_per_cpu_second = f64::from(idle_load.bots()) / (idle.join_cpu_ns as f64 / 1e9);
-    drop(idle);
+    let (few, _) = idle(machine, FEW_IDLE_ROOMS).await?;
+    let (many, join_cpu_ns) = idle(machine, IDLE_ROOMS).await?;
+    let kib_idle = (many - few) / f64::from(2 * (IDLE_ROOMS - FEW_IDLE_ROOMS));
+    let joins_per_cpu_second = f64::from(2 * IDLE_ROOMS) / (join_cpu_ns as f64 / 1e9);
 
     progress.say("one to 50, beside the floor");
     let sink = Sink::start()?;
-    let mut rig = Rig::start(machine, &video(Shape::Fanout, 4, 51), None).await?;
+    let mut rig = Rig::start(machine, &video(Shape::Fanout, FANOUT_ROOMS, 51), None).await?;
     rig.run_at(Rate::Nominal).await?;
     let rate_fanout50 = rig.rate;
     let (mut floors, mut naives, mut costs) = (Vec::new(), Vec::new(), Vec::new());
@@ -90,16 +96,18 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     }
     let kib_active = rig.kib_per_participant()?;
     let last = last.context("at least one round")?;
-    let fanout50 = rig.finish("One to 50, four rooms", &last).await?;
+    let fanout50 = rig.finish("One to 50, ten rooms", &last).await?;
     drop(sink);
     let ns = median(&mut costs);
 
     progress.say("latency at 70 % of a core");
-    let rooms = (LATENCY_SHARE * 1e9 / (ns * STREAM_PPS * 50.0 * 2.0)).clamp(2.0, 16.0) as u32;
-    let busy_load = video(Shape::Fanout, rooms, 51);
+    let busy_load = Load {
+        packets_per_frame: 3,
+        ..video(Shape::Fanout, LATENCY_ROOMS, 11)
+    };
     let busy = rig::measure(
         machine,
-        "One to 50 at 70 % of a core",
+        "One to ten at 70 % of a core",
         &busy_load,
         Rate::Share(LATENCY_SHARE),
         2 * phase,
@@ -151,7 +159,7 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
         meeting.report,
         calls.report,
     ];
-    let [_, busy, of_fanout500, of_meeting, of_calls] = &reports;
+    let [of_fanout50, busy, of_fanout500, of_meeting, of_calls] = &reports;
     let void = reports.iter().flat_map(|report| {
         report
             .void
@@ -168,6 +176,8 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
         p50_us: busy.latency.p50_us,
         p99_us: busy.latency.p99_us,
         latency_server_share: round(busy.server_cpu_share.unwrap_or_default()),
+        p50_us_bursts_to_50: of_fanout50.latency.p50_us,
+        p99_us_bursts_to_50: of_fanout50.latency.p99_us,
         kib_per_participant: round(kib_active),
         kib_per_participant_idle: round(kib_idle),
         kib_per_participant_active: round(kib_active),
@@ -189,6 +199,15 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
+}
+
+/// Lets participants join and stay silent; gives back how much memory that took, KiB, and CPU time, ns.
+async fn idle(machine: &MachineArgs, rooms: u32) -> anyhow::Result<(f64, u64)> {
+    let load = video(Shape::Idle, rooms, 2);
+    let rig = Rig::start(machine, &load, None).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let kib = rig.kib_per_participant()? * f64::from(load.bots());
+    Ok((kib, rig.join_cpu_ns))
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -15,8 +15,12 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// While bots join and while something else is measured, frames leave at this multiple of the load's rate.
 const QUIET: f64 = 0.1;
 const JOINS_PER_S: f64 = 100.0;
-/// Bandwidth estimates grow in this time.
-const WARM_UP: Duration = Duration::from_secs(4);
+/// A rate is approached by this factor each step: bandwidth estimates follow what is wanted by probes, and a jump would
+/// be more than they allow at first.
+const RAMP: f64 = 1.3;
+const RAMP_STEP: Duration = Duration::from_millis(600);
+/// Estimates settle in this time.
+const WARM_UP: Duration = Duration::from_millis(1_500);
 /// Of a core: more would measure overload.
 const MAX_SHARE: f64 = 0.6;
 
@@ -73,17 +77,19 @@ impl Rig {
     /// Finds the rate and lets the server's estimates grow.
     pub(super) async fn run_at(&mut self, rate: Rate) -> anyhow::Result<()> {
         match rate {
-            Rate::Fixed(rate) => self.set(rate)?,
+            Rate::Fixed(rate) => self.climb(rate).await?,
             Rate::Nominal => {
-                self.set(0.2)?;
+                self.climb(0.2).await?;
                 let share = self.share().await?;
-                self.set((0.2 * MAX_SHARE / share.max(0.001)).min(1.0))?;
+                self.climb((0.2 * MAX_SHARE / share.max(0.001)).min(1.0))
+                    .await?;
             }
             Rate::Share(goal) => {
                 // Cost is not quite proportional to rate: approach in steps.
-                for _ in 0..4 {
+                for _ in 0..5 {
                     let share = self.share().await?;
-                    self.set((self.rate * (goal / share.max(0.001)).min(4.0)).min(20.0))?;
+                    let wanted = self.rate * (goal / share.max(0.001)).min(3.0);
+                    self.climb(wanted.min(20.0)).await?;
                 }
             }
         }
@@ -99,7 +105,7 @@ impl Rig {
     /// Sends again at the rate found.
     pub(super) async fn resume(&self) -> anyhow::Result<()> {
         self.session.set_rate(self.rate)?;
-        sleep(Duration::from_millis(1_500)).await;
+        sleep(WARM_UP).await;
         Ok(())
     }
 
@@ -121,7 +127,13 @@ impl Rig {
         Ok(report)
     }
 
-    fn set(&mut self, rate: f64) -> anyhow::Result<()> {
+    /// Goes to a rate, up in steps.
+    async fn climb(&mut self, rate: f64) -> anyhow::Result<()> {
+        while self.rate * RAMP < rate {
+            self.rate *= RAMP;
+            self.session.set_rate(self.rate)?;
+            sleep(RAMP_STEP).await;
+        }
         self.rate = rate;
         Ok(self.session.set_rate(rate)?)
     }

@@ -14,12 +14,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tradewind_srtp::tap;
 
 use super::commands::{Command, Handle};
-use super::timers::{Timer, Timers};
+use super::timers::{Alarm, Timer, Timers};
 use super::view::{Verification, View, Window};
 use crate::bot::{Bot, ReceiveBuffers, Shared, Spec, bot_of};
 use crate::tally::Tally;
 
 const WAKER: Token = Token(usize::MAX);
+const ALARM: Token = Token(usize::MAX - 1);
 /// Clients tell what arrived at this interval (libwebrtc: 50 to 250 ms, 50 at the rates of video).
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,13 +34,14 @@ const MAX_FAILURES_TOLD: usize = 5;
 pub(crate) fn start(run: u32, late: Duration) -> io::Result<Handle> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let alarm = Alarm::new(poll.registry(), ALARM)?;
     let (sender, receiver) = mpsc::channel();
     let handle = Handle {
         commands: sender,
         waker,
     };
     let thread = thread::Builder::new().name("media".into());
-    thread.spawn(move || Engine::new(poll, receiver, run, late).run())?;
+    thread.spawn(move || Engine::new(poll, alarm, receiver, run, late).run())?;
     Ok(handle)
 }
 
@@ -53,6 +55,7 @@ struct Seat {
 
 struct Engine {
     poll: Poll,
+    alarm: Alarm,
     commands: mpsc::Receiver<Command>,
     seats: Vec<Option<Seat>>,
     shared: Shared,
@@ -64,7 +67,13 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(poll: Poll, commands: mpsc::Receiver<Command>, run: u32, late: Duration) -> Self {
+    fn new(
+        poll: Poll,
+        alarm: Alarm,
+        commands: mpsc::Receiver<Command>,
+        run: u32,
+        late: Duration,
+    ) -> Self {
         let rtc = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
@@ -74,6 +83,7 @@ impl Engine {
             .set_crypto_provider(Arc::new(tap::provider()));
         Self {
             poll,
+            alarm,
             commands,
             seats: Vec::new(),
             shared: Shared {
@@ -95,10 +105,17 @@ impl Engine {
         let mut more: Vec<usize> = Vec::new();
         let mut commands_left = false;
         loop {
+            let now = Instant::now();
+            let at_once = commands_left || !more.is_empty();
             let wait = match self.timers.next() {
-                _ if commands_left || !more.is_empty() => Some(Duration::ZERO),
-                Some(at) => Some(at.saturating_duration_since(Instant::now())),
-                None => None,
+                Some(at) if at > now && !at_once => {
+                    if self.alarm.set(now, at).is_err() {
+                        return;
+                    }
+                    None
+                }
+                None if !at_once => None,
+                _ => Some(Duration::ZERO),
             };
             if let Err(error) = self.poll.poll(&mut events, wait)
                 && error.kind() != io::ErrorKind::Interrupted
@@ -110,6 +127,7 @@ impl Engine {
             for event in &events {
                 match event.token() {
                     WAKER => commands_left = true,
+                    ALARM => {}
                     Token(number) => readable.push(number),
                 }
             }

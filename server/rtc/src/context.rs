@@ -32,7 +32,7 @@ pub(crate) struct Context {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) outputs: VecDeque<Output>,
     /// Transports written to in this turn, to be turned into datagrams at its end.
-    pub(crate) dirty: Vec<TransportRef>,
+    pub(crate) dirty: VecDeque<TransportRef>,
     /// Rooms that ended in this step, to be dropped after it.
     pub(crate) closed_rooms: Vec<RoomKey>,
     /// The time of the step, the same as its `now`.
@@ -69,7 +69,7 @@ impl Context {
             counters: Counters::default(),
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
             closed_rooms: Vec::new(),
             now: start,
             relayed: VecDeque::new(),

@@ -70,8 +70,8 @@ pub enum WakeReason {
 ///
 /// Order of use, once per turn of the owning thread, with one `now` for the whole turn:
 /// 1. any number of [`Self::handle_command`], [`Self::handle_datagram`], and [`Self::handle_timeout`] when due,
-/// 2. [`Self::finish_turn`],
-/// 3. [`Self::poll_transmit`] and [`Self::poll_output`] until `None`,
+/// 2. [`Self::finish_turn`] once, or [`Self::finish_transport`] until it is false,
+/// 3. [`Self::poll_transmit`], in between too, and [`Self::poll_output`] until `None`,
 /// 4. sleep until [`Self::poll_timeout`] or input.
 pub struct Shard {
     cx: Context,
@@ -206,13 +206,21 @@ impl Shard {
 
     /// Turns what the turn wrote into datagrams.
     pub fn finish_turn(&mut self, now: Instant) {
+        while self.finish_transport(now) {}
+    }
+
+    /// As [`Self::finish_turn`], but for one transport only; false if none is left. Whoever sends in between lets nobody
+    /// wait for the others, and finds the datagrams in the processor's cache.
+    pub fn finish_transport(&mut self, now: Instant) -> bool {
         self.cx.now = now;
-        // Flushing may write again (a key-frame request for a packet that came out), so look until nothing is left.
-        while let Some(at) = self.cx.dirty.pop() {
-            if let Some(room) = self.rooms.get_mut(at.room) {
-                room.flush(&mut self.cx, now, at);
-            }
+        // Flushing may write again (a key-frame request for a packet that came out), so ask until nothing is left.
+        let Some(at) = self.cx.dirty.pop_front() else {
+            return false;
+        };
+        if let Some(room) = self.rooms.get_mut(at.room) {
+            room.flush(&mut self.cx, now, at);
         }
+        true
     }
 
     /// Next datagram to send.

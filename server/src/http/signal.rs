@@ -32,6 +32,9 @@ use crate::metrics;
 use crate::node::{Connection, NodeError};
 use crate::socket::admission::{Admission, Admitted, Refused};
 
+/// Signalling messages are small but for offers; larger ones are read in pieces.
+const READ_BUFFER: usize = 4 * 1024;
+
 /// How long the room may take to answer a join.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Version of the agent worker protocol that is told to clients.
@@ -122,6 +125,8 @@ async fn connect(
     let joined = joined?;
     let message_bytes = signalling.limits.message_bytes;
     Ok(upgrade
+        // The library fills this much memory with zeros for each connection.
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(message_bytes)
         .max_frame_size(message_bytes)
         .on_upgrade(move |socket| {

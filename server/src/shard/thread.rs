@@ -26,7 +26,6 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 // Bounds of one turn, so that neither commands nor media wait long for the other.
 const MAX_INPUTS: usize = 256;
 const MAX_FRAMES: usize = 256;
-const MAX_DATAGRAMS: u64 = 1_024;
 /// Turns that may panic one after the other before the thread gives up.
 const MAX_PANICS_IN_A_ROW: u32 = 16;
 
@@ -163,8 +162,11 @@ impl ShardThread {
         {
             self.shard.handle_timeout(now);
         }
-        self.shard.finish_turn(now);
+        // Once before, for what was written without waiting for the end of the turn, and after each transport.
         self.send();
+        while self.shard.finish_transport(now) {
+            self.send();
+        }
         self.relay();
         self.route_outputs();
         self.watch_writable();
@@ -248,25 +250,26 @@ impl ShardThread {
         MAX_FRAMES
     }
 
+    /// One read of the socket; what is left waits for the next turn.
     fn receive(&mut self, now: Instant) {
-        let limit = self.counters.udp_in + MAX_DATAGRAMS;
-        while self.readable && self.counters.udp_in < limit {
-            let shard = &mut self.shard;
-            let readiness =
-                self.port
-                    .receive(&mut self.counters, |source, destination, contents| {
-                        shard.handle_datagram(
-                            now,
-                            Received {
-                                protocol: Protocol::Udp,
-                                source,
-                                destination,
-                                contents,
-                            },
-                        );
-                    });
-            self.readable = readiness == Readiness::MayHaveMore;
+        if !self.readable {
+            return;
         }
+        let shard = &mut self.shard;
+        let readiness = self
+            .port
+            .receive(&mut self.counters, |source, destination, contents| {
+                shard.handle_datagram(
+                    now,
+                    Received {
+                        protocol: Protocol::Udp,
+                        source,
+                        destination,
+                        contents,
+                    },
+                );
+            });
+        self.readable = readiness == Readiness::MayHaveMore;
     }
 
     fn send(&mut self) {

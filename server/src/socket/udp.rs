@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Once;
 
 use mio::net::UdpSocket;
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 use tradewind_rtc::Transmit;
@@ -19,6 +19,10 @@ const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes that may wait for room in the kernel's send buffer. More would only arrive too late.
 const MAX_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages read at once, each of which may hold the datagrams of a whole frame. What they cause is sent before the next
+/// are read, so that the first of them does not wait for many.
+const MESSAGES: usize = 8;
 
 /// Largest datagram read, where the kernel does not join several.
 const MAX_DATAGRAM: usize = 2_048;
@@ -79,7 +83,7 @@ impl UdpPort {
             state,
             local,
             candidates,
-            receive_buffer: vec![0; slice_bytes * BATCH_SIZE],
+            receive_buffer: vec![0; slice_bytes * MESSAGES],
             slice_bytes,
             open_batch: None,
             backlog: VecDeque::new(),
@@ -93,9 +97,9 @@ impl UdpPort {
         counters: &mut SocketCounters,
         mut each: impl FnMut(SocketAddr, SocketAddr, &[u8]),
     ) -> Readiness {
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut metas = [RecvMeta::default(); MESSAGES];
         let mut chunks = self.receive_buffer.chunks_exact_mut(self.slice_bytes);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+        let mut slices: [IoSliceMut<'_>; MESSAGES] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         let count = match self
             .state
@@ -123,7 +127,12 @@ impl UdpPort {
                 each(source, destination, datagram);
             }
         }
-        Readiness::MayHaveMore
+        // A call that brought less than it could has emptied the socket; what comes later is announced anew.
+        if count < MESSAGES {
+            Readiness::Empty
+        } else {
+            Readiness::MayHaveMore
+        }
     }
 
     /// Sends the datagrams, at the latest with the next [`Self::flush`]. Those for one destination keep their order.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use str0m::media::Media;
 use str0m::rtp::Extension;
 
-use super::media::{HeaderValues, OutgoingPacket};
+use super::media::{self, HeaderValues, OutgoingPacket};
 use crate::context::WallClock;
 use crate::id::Mid;
 use crate::media::descriptor;
@@ -98,7 +98,7 @@ fn write_extensions(
     packet: &OutgoingPacket,
     (clock, now): (&WallClock, Instant),
 ) -> Option<usize> {
-    let values = &packet.values;
+    let values = &packet.media.values;
     let descriptor = values.descriptor.as_deref().filter(|_| ids.descriptor != 0);
     let long = ids.any_long() || descriptor.is_some_and(|bytes| bytes.len() > 16);
     let at = buffer.len();
@@ -192,12 +192,14 @@ pub(super) fn padding(timestamp: u32, now: Instant) -> OutgoingPacket {
         payload_type: 0,
         sequence: 0,
         timestamp,
-        captured: now,
         marker: false,
         keep: false,
-        values: HeaderValues::default(),
         frame_number: None,
-        payload: Arc::default(),
         vp8: None,
+        media: Arc::new(media::Media {
+            captured: now,
+            values: HeaderValues::default(),
+            payload: Arc::default(),
+        }),
     }
 }

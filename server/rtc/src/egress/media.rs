@@ -15,16 +15,22 @@ pub(crate) struct OutgoingPacket {
     /// Extended; the first of a stream is below 65,536, and none is written twice.
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
-    /// When the media was captured, on our clock.
-    pub(crate) captured: Instant,
     pub(crate) marker: bool,
     /// Whether the packet may be asked for again.
     pub(crate) keep: bool,
-    pub(crate) values: HeaderValues,
     /// New frame number for the dependency descriptor, where it changes.
     pub(crate) frame_number: Option<u16>,
-    pub(crate) payload: Arc<[u8]>,
     pub(crate) vp8: Option<Vp8Patch>,
+    pub(crate) media: Arc<Media>,
+}
+
+/// What all subscribers get alike.
+#[derive(Clone)]
+pub(crate) struct Media {
+    /// When the media was captured, on our clock.
+    pub(crate) captured: Instant,
+    pub(crate) values: HeaderValues,
+    pub(crate) payload: Arc<[u8]>,
 }
 
 /// Header extensions that concern the media; those that concern one hop are written anew.

@@ -24,7 +24,7 @@ use str0m::Event;
 use str0m::media::Media;
 use tradewind_srtp::{KeyError, KeyingMaterial, Opener, Sealer};
 
-pub(crate) use media::{HeaderValues, OutgoingPacket};
+pub(crate) use media::{HeaderValues, Media as OutgoingMedia, OutgoingPacket};
 pub(crate) use rtcp::is_rtcp;
 pub(crate) use stream::PayloadType;
 

@@ -82,10 +82,10 @@ impl Ring {
         Some(&kept.packet)
     }
 
-    /// The newest packet, for padding with something of use.
-    pub(super) fn newest(&self) -> Option<&OutgoingPacket> {
-        let kept = self.slots.get(self.place(self.newest?))?.as_ref()?;
-        Some(&kept.packet)
+    /// The packet with this number.
+    pub(super) fn get(&self, sequence: u64) -> Option<&OutgoingPacket> {
+        let kept = self.slots.get(self.place(sequence))?.as_ref()?;
+        Some(&kept.packet).filter(|packet| packet.sequence == sequence)
     }
 
     /// Lets go of payloads too old to be sent again.

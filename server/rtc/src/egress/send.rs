@@ -65,7 +65,7 @@ impl Egress {
             padding: 0,
         };
         stream.payload_type = payload_type;
-        stream.note_sent(now, packet.payload.len(), packet.timestamp, packet.captured);
+        stream.note_sent(now, packet);
         if let Some(report_at) = stream.report_at() {
             self.report_at = Some(self.report_at.map_or(report_at, |at| at.min(report_at)));
         }
@@ -146,8 +146,9 @@ impl Egress {
         let Some(stream) = self.streams.get(at) else {
             return 0;
         };
-        let useful = stream.ring.newest().filter(|packet| {
-            let size = packet.payload.len();
+        let newest = stream.last_sequence().and_then(|at| stream.ring.get(at));
+        let useful = newest.filter(|packet| {
+            let size = packet.media.payload.len();
             size >= MAX_PADDING && size <= bytes + bytes / 4
         });
         match useful.cloned() {
@@ -264,7 +265,7 @@ impl Egress {
             buffer.extend_from_slice(&original.to_be_bytes());
         }
         let payload_at = buffer.len();
-        buffer.extend_from_slice(&parts.packet.payload);
+        buffer.extend_from_slice(&parts.packet.media.payload);
         if let (Some(patch), Some(payload)) = (&parts.packet.vp8, buffer.get_mut(payload_at..)) {
             patch.apply(payload);
         }

@@ -7,7 +7,7 @@ use tradewind_srtp::ReplayWindow;
 
 use super::Section;
 use super::header::ExtensionIds;
-use super::media::ntp_of_unix;
+use super::media::{OutgoingPacket, ntp_of_unix};
 use super::ring::{MAX_AUDIO, MAX_VIDEO, Ring};
 use super::rtcp::ReceptionReport;
 use crate::context::WallClock;
@@ -52,6 +52,7 @@ pub(super) struct Stream {
     sealed: ReplayWindow,
     /// RTP time and when it was captured, of the last packet.
     last: Option<(u32, Instant)>,
+    last_sequence: Option<u64>,
     last_sent: Option<Instant>,
     packets: u64,
     bytes: u64,
@@ -92,6 +93,7 @@ impl Stream {
             next_resend: 1,
             sealed: ReplayWindow::default(),
             last: None,
+            last_sequence: None,
             last_sent: None,
             packets: 0,
             bytes: 0,
@@ -137,17 +139,17 @@ impl Stream {
         self.last.map(|(timestamp, _)| timestamp)
     }
 
-    pub(super) fn note_sent(
-        &mut self,
-        now: Instant,
-        payload_bytes: usize,
-        timestamp: u32,
-        captured: Instant,
-    ) {
+    /// Number of the last packet sent. Later ones may wait in the queue.
+    pub(super) fn last_sequence(&self) -> Option<u64> {
+        self.last_sequence
+    }
+
+    pub(super) fn note_sent(&mut self, now: Instant, packet: &OutgoingPacket) {
         self.packets += 1;
-        self.bytes += payload_bytes as u64;
+        self.bytes += packet.media.payload.len() as u64;
         self.last_sent = Some(now);
-        self.last = Some((timestamp, captured));
+        self.last = Some((packet.timestamp, packet.media.captured));
+        self.last_sequence = Some(packet.sequence);
         // The first report goes at once: without it sound and picture cannot be matched.
         self.report_at.get_or_insert(now);
     }

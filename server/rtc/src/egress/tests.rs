@@ -102,7 +102,11 @@ impl World {
             payload_type: if mid == "a" { 111 } else { 96 },
             sequence,
             keep: mid == "v",
-            payload: vec![1; bytes].into(),
+            media: Arc::new(OutgoingMedia {
+                captured: self.now,
+                values: HeaderValues::default(),
+                payload: vec![1; bytes].into(),
+            }),
             ..header::padding(sequence as u32 * 100, self.now)
         };
         self.egress

@@ -12,7 +12,7 @@ use super::subscription::PayloadTypeMap;
 use super::{ParticipantKey, Room, SubscriptionKey};
 use crate::context::Context;
 use crate::counters::DropReason;
-use crate::egress::{HeaderValues, OutgoingPacket};
+use crate::egress::{HeaderValues, OutgoingMedia, OutgoingPacket};
 use crate::id::Mid;
 use crate::info::TrackKind;
 use crate::media::descriptor::{FrameDescriptor, RawDescriptor};
@@ -71,8 +71,7 @@ impl Room {
             else {
                 break;
             };
-            if let Some(encoding) = self.forward_to(cx, now, subscription, route, &incoming, packet)
-            {
+            if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, packet) {
                 key_frame_for = Some(encoding);
             }
         }
@@ -178,7 +177,7 @@ impl Room {
             });
             let cached = CachedPacket {
                 packet: packet.clone(),
-                captured: incoming.captured,
+                captured: incoming.media.captured,
                 descriptor: incoming.descriptor,
             };
             encoding.pictures.push(cached, starts);
@@ -207,8 +206,11 @@ impl Room {
             _ => packet.arrival,
         };
         Some(Incoming {
-            captured,
-            values: HeaderValues::from(&packet.extensions),
+            media: Arc::new(OutgoingMedia {
+                captured,
+                values: HeaderValues::from(&packet.extensions),
+                payload: packet.payload.clone(),
+            }),
             timestamp_offset,
             info,
             descriptor: None,
@@ -220,7 +222,6 @@ impl Room {
     pub(super) fn forward_to(
         &mut self,
         cx: &mut Context,
-        now: Instant,
         key: SubscriptionKey,
         route: MediaRoute,
         incoming: &Incoming,
@@ -266,27 +267,28 @@ impl Room {
         let Some(out) = out else {
             return wants;
         };
-        let payload = if map.strip_redundancy {
+        let media = if map.strip_redundancy {
             match red::primary(&packet.payload) {
-                Some(primary) => Arc::from(primary),
+                Some(primary) => Arc::new(OutgoingMedia {
+                    payload: Arc::from(primary),
+                    ..OutgoingMedia::clone(&incoming.media)
+                }),
                 None => return wants,
             }
         } else {
-            packet.payload.clone()
+            incoming.media.clone()
         };
         let outgoing = OutgoingPacket {
             payload_type: *outgoing_type,
             sequence: out.sequence,
             timestamp: out.timestamp,
-            captured: incoming.captured,
             marker: out.marker,
             keep: !out.discardable,
-            values: incoming.values.clone(),
             frame_number: out.frame_number,
-            payload,
             vp8: out.vp8,
+            media,
         };
-        downstream.write_rtp(cx, now, mid, outgoing);
+        downstream.write_rtp(cx, mid, outgoing);
         wants
     }
 
@@ -369,13 +371,19 @@ impl Room {
 
 /// What forwarding knows of a packet beside its header.
 pub(super) struct Incoming {
-    pub(super) captured: Instant,
-    values: HeaderValues,
+    pub(super) media: Arc<OutgoingMedia>,
     /// What ties the layer's timestamps to those of the lowest.
     timestamp_offset: Option<u32>,
     info: PayloadInfo,
     pub(super) descriptor: Option<FrameDescriptor>,
     params: PayloadParams,
+}
+
+impl Incoming {
+    /// Replaces the time of capture, where it is known from before.
+    pub(super) fn captured_at(&mut self, at: Instant) {
+        Arc::make_mut(&mut self.media).captured = at;
+    }
 }
 
 fn carries(params: &PayloadParams, payload_type: Pt) -> bool {

@@ -13,17 +13,11 @@ use crate::id::{Mid, Rid};
 
 impl Transport {
     /// Writes a packet; it leaves when the turn ends.
-    pub(crate) fn write_rtp(
-        &mut self,
-        cx: &mut Context,
-        now: Instant,
-        mid: Mid,
-        packet: OutgoingPacket,
-    ) {
-        self.guarded(cx, |transport, cx| {
-            transport.egress.write(cx, now, mid, packet);
-            transport.mark_written(cx);
-        });
+    pub(crate) fn write_rtp(&mut self, cx: &mut Context, mid: Mid, packet: OutgoingPacket) {
+        if self.failure.is_none() {
+            self.written.push((mid, packet));
+            self.list(cx);
+        }
     }
 
     /// Gives the section a fresh SSRC, for another track is about to use it.
@@ -36,6 +30,8 @@ impl Transport {
                     break resend_ssrc;
                 }
             };
+            // What was written before belongs to the old SSRC.
+            transport.seal_written(cx, cx.now);
             transport.egress.renew(cx, mid, ssrc, resend_ssrc);
             transport.mark_written(cx);
         });

@@ -26,7 +26,8 @@ pub(crate) use negotiate::{NegotiationError, add_channels, media_kind};
 
 use crate::context::Context;
 use crate::demux;
-use crate::egress::{Egress, Path, is_rtcp};
+use crate::egress::{Egress, OutgoingPacket, Path, is_rtcp};
+use crate::id::Mid;
 use crate::room::TransportRef;
 use crate::shard::{Protocol, Received, Transmit};
 use crate::timers::TimerKey;
@@ -66,6 +67,8 @@ pub(crate) struct Transport {
     not_before: Instant,
     keys: KeySlot,
     egress: Egress,
+    /// Packets of this turn. They are sealed together at its end, while all that sealing needs is at hand.
+    written: Vec<(Mid, OutgoingPacket)>,
     path: Option<Path>,
     /// SSRC of the requests by which str0m shows us the chosen pair; never one that carries media.
     pair_probe: u32,
@@ -92,6 +95,7 @@ impl Transport {
             not_before: now,
             keys,
             egress: Egress::new(now, cx.config.initial_bandwidth),
+            written: Vec::new(),
             path: None,
             pair_probe,
             pair_probed: None,
@@ -178,6 +182,7 @@ impl Transport {
             if std::mem::take(&mut transport.dirty) {
                 transport.turn(cx, now, events);
             }
+            transport.seal_written(cx, now);
             // The first report of a stream belongs to its first packets.
             if transport.egress.poll_timeout().is_some_and(|at| at <= now) {
                 transport.egress.handle_timeout(cx, now, events);
@@ -185,6 +190,12 @@ impl Transport {
             let path = transport.path;
             transport.egress.flush(cx, path);
         });
+    }
+
+    fn seal_written(&mut self, cx: &mut Context, now: Instant) {
+        for (mid, packet) in self.written.drain(..) {
+            self.egress.write(cx, now, mid, packet);
+        }
     }
 
     /// When [`Self::wake`] is due.
@@ -233,7 +244,7 @@ impl Transport {
 
     fn list(&mut self, cx: &mut Context) {
         if !std::mem::replace(&mut self.listed, true) {
-            cx.dirty.push(self.me);
+            cx.dirty.push_back(self.me);
         }
     }
 

@@ -142,9 +142,9 @@ impl Room {
         };
         for cached in packets {
             if let Some(mut incoming) = self.describe_packet(route, &cached.packet) {
-                incoming.captured = cached.captured;
+                incoming.captured_at(cached.captured);
                 incoming.descriptor = cached.descriptor;
-                self.forward_to(cx, now, key, route, &incoming, &cached.packet);
+                self.forward_to(cx, key, route, &incoming, &cached.packet);
             }
         }
         let started = self

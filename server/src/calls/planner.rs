@@ -153,6 +153,9 @@ impl Planner {
 
     /// Learns the round trip between an address and a node from a call that runs.
     pub(crate) fn learn(&self, address: IpAddr, node: &str, rtt_ms: f64, now_ms: UnixMs) {
+        if !tells_a_place(&address) {
+            return;
+        }
         unpoisoned(&self.history).record(
             Prefix::from(address),
             &NodeId::from(node),
@@ -261,6 +264,14 @@ impl From<PlacementError> for PlanError {
             | PlacementError::DuplicateParty(_)
             | PlacementError::BadNumbers(_) => Self::Invalid(text),
         }
+    }
+}
+
+/// Whether clients of one prefix are near each other: addresses that every network has say nothing of where it is.
+fn tells_a_place(address: &IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local()),
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
     }
 }
 

@@ -241,6 +241,7 @@ class Planet:
             },
             "metrics": {"bind": f"{node.inside}:{METRICS}"},
             "pages": {"enabled": self.pages},
+            "placement": {"client_probes": self.probes},
         }
 
     def _agent_config(self, node: Node) -> dict:
@@ -250,7 +251,7 @@ class Planet:
             "probe": {
                 "bind": f"{node.inside}:{PROBE}",
                 "advertise": f"{node.outside}:{PROBE}",
-                "http_url": None if not self.probes else f"http://{node.inside}:{PROBE}/probe",
+                "http_url": f"http://{node.inside}:{PROBE}/probe",
                 "required": len(self.places) > 1,
             },
             "server": {"url": f"http://{node.inside}:{METRICS}"},

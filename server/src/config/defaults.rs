@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::secret::Secret;
-use super::settings::{Http, Limits, Log, LogFormat, Metrics, Pages, Relay, Room, Rtc, Settings};
+use super::settings::{
+    Http, Limits, Log, LogFormat, Metrics, Pages, Placement, Relay, Room, Rtc, Settings,
+};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -125,6 +127,16 @@ impl Default for Limits {
             waiting_calls: 200,
             // A shopper who tries again and again, and his neighbours.
             calls_per_minute_per_ip: 10,
+        }
+    }
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self {
+            geoip_file: None,
+            // Nothing is known better of a client than what it measures itself.
+            client_probes: true,
         }
     }
 }

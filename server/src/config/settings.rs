@@ -209,9 +209,11 @@ pub(crate) struct Pages {
 }
 
 /// Where calls go.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Placement {
     /// Database of places of addresses, in MaxMind DB format; read at the start. Unset = places are not looked up.
     pub(crate) geoip_file: Option<PathBuf>,
+    /// Clients are asked to measure the nodes. Off for a fleet on one machine, to which all clients are equally near.
+    pub(crate) client_probes: bool,
 }

@@ -24,7 +24,8 @@ pub(super) async fn list(
         .fleet()
         .nodes()
         .iter()
-        .filter(|node| node.health == Health::Healthy && !node.draining);
+        .filter(|node| node.health == Health::Healthy && !node.draining)
+        .filter(|_| state.app.settings.placement.client_probes);
     let edges: Result<Vec<Value>, Problem> = takes_calls
         .map(|node| {
             let url = web_url(&state.app.settings, &view, node.id.as_str(), &headers)?;

@@ -189,7 +189,7 @@ fn a_layer_that_dries_up_is_replaced_by_the_best_that_lives() {
     let mut fleet = Fleet::new(30, 2);
     let shopper = fleet.simulcaster(0, "shopper");
     let agent = fleet.join(1, "agent");
-    fleet.run(MS(5_000));
+    fleet.run(MS(8_000));
     assert_eq!(crossing(&mut fleet), [2]);
     // As browsers do whose uplink or processor is short.
     fleet.client(0, shopper).media[2].paused = true;

@@ -15,12 +15,12 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// While bots join and while something else is measured, frames leave at this multiple of the load's rate.
 const QUIET: f64 = 0.1;
 const JOINS_PER_S: f64 = 100.0;
-/// A rate is approached by this factor each step: bandwidth estimates follow what is wanted by probes, and a jump would
+/// A rate is approached by this factor each step: estimates follow what is wanted by a probe a second, and a jump would
 /// be more than they allow at first.
-const RAMP: f64 = 1.3;
-const RAMP_STEP: Duration = Duration::from_millis(600);
+const RAMP: f64 = 1.25;
+const RAMP_STEP: Duration = Duration::from_millis(1_100);
 /// Estimates settle in this time.
-const WARM_UP: Duration = Duration::from_millis(1_500);
+const WARM_UP: Duration = Duration::from_secs(3);
 /// Of a core: more would measure overload.
 const MAX_SHARE: f64 = 0.6;
 

@@ -146,8 +146,7 @@ impl Egress {
         let Some(stream) = self.streams.get(at) else {
             return 0;
         };
-        let newest = stream.last_sequence().and_then(|at| stream.ring.get(at));
-        let useful = newest.filter(|packet| {
+        let useful = stream.newest_sent().filter(|packet| {
             let size = packet.media.payload.len();
             size >= MAX_PADDING && size <= bytes + bytes / 4
         });

@@ -52,7 +52,8 @@ pub(super) struct Stream {
     sealed: ReplayWindow,
     /// RTP time and when it was captured, of the last packet.
     last: Option<(u32, Instant)>,
-    last_sequence: Option<u64>,
+    /// Number of the last packet sent that may be sent again. Later ones may wait in the queue.
+    last_kept: Option<u64>,
     last_sent: Option<Instant>,
     packets: u64,
     bytes: u64,
@@ -93,7 +94,7 @@ impl Stream {
             next_resend: 1,
             sealed: ReplayWindow::default(),
             last: None,
-            last_sequence: None,
+            last_kept: None,
             last_sent: None,
             packets: 0,
             bytes: 0,
@@ -139,9 +140,9 @@ impl Stream {
         self.last.map(|(timestamp, _)| timestamp)
     }
 
-    /// Number of the last packet sent. Later ones may wait in the queue.
-    pub(super) fn last_sequence(&self) -> Option<u64> {
-        self.last_sequence
+    /// The newest packet that has been sent and may be sent again, for padding with something of use.
+    pub(super) fn newest_sent(&self) -> Option<&OutgoingPacket> {
+        self.ring.get(self.last_kept?)
     }
 
     pub(super) fn note_sent(&mut self, now: Instant, packet: &OutgoingPacket) {
@@ -149,7 +150,9 @@ impl Stream {
         self.bytes += packet.media.payload.len() as u64;
         self.last_sent = Some(now);
         self.last = Some((packet.timestamp, packet.media.captured));
-        self.last_sequence = Some(packet.sequence);
+        if packet.keep {
+            self.last_kept = Some(packet.sequence);
+        }
         // The first report goes at once: without it sound and picture cannot be matched.
         self.report_at.get_or_insert(now);
     }

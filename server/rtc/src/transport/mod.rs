@@ -140,6 +140,7 @@ impl Transport {
         self.guarded(cx, |transport, cx| {
             let is_feedback = is_rtcp(received.contents);
             if is_feedback {
+                transport.seal_written(cx, now);
                 let for_rtc = transport.egress.receive(cx, now, received.contents, events);
                 transport.mark_written(cx);
                 if !for_rtc {
@@ -169,6 +170,8 @@ impl Transport {
                 .poll_timeout()
                 .is_some_and(|at| at <= now + BURST_GRAIN)
             {
+                // Media comes before padding.
+                transport.seal_written(cx, now);
                 transport.egress.handle_timeout(cx, now, events);
                 transport.mark_written(cx);
             }

@@ -15,9 +15,9 @@ use crate::counters::{Counters, DropReason};
 use crate::data::DataCodec;
 use crate::demux::{self, Kind};
 use crate::event::{AdminError, AdminReply, Event, JoinRefusal, LeaveAction, Output};
-use crate::id::{ConnectionId, PeerId, RequestId, RoomName};
+use crate::id::{ConnectionId, PeerId, RequestId, RoomName, RoomSid};
 use crate::info::{DisconnectReason, RoomConfig};
-use crate::replica::{RelayedPacket, ReplicaBody, ReplicaMessage};
+use crate::replica::{RelayedPacket, ReplicaBody, ReplicaMessage, RoomRecord};
 use crate::room::{ParticipantKey, Room, RoomKey, TransportRef};
 use crate::timers::TimerKey;
 
@@ -335,10 +335,20 @@ impl Shard {
     }
 
     fn create_room(&mut self, now: Instant, name: RoomName, config: RoomConfig) -> RoomKey {
+        let record = RoomRecord {
+            sid: RoomSid::from(self.cx.ids.next_id("RM_")),
+            created_at_ms: self.cx.unix_ms(now),
+            config,
+            version: 0,
+        };
+        self.open_room(now, name, record)
+    }
+
+    fn open_room(&mut self, now: Instant, name: RoomName, record: RoomRecord) -> RoomKey {
         let cx = &mut self.cx;
         let key = self
             .rooms
-            .insert_with_key(|key| Room::new(cx, now, key, name.clone(), config));
+            .insert_with_key(|key| Room::new(cx, now, key, name.clone(), record));
         self.names.insert(name, key);
         key
     }
@@ -400,12 +410,10 @@ impl Shard {
         let known = |name: &RoomName| self.names.get(name).copied();
         match command {
             Command::OpenReplica { room, record } => {
-                let key = match known(&room) {
-                    Some(key) => key,
-                    None => self.create_room(now, room, record.config.clone()),
-                };
-                if let Some(room) = self.rooms.get_mut(key) {
-                    room.take_record(&mut self.cx, *record);
+                if let Some(known) = known(&room).and_then(|key| self.rooms.get_mut(key)) {
+                    known.take_record(cx, *record);
+                } else {
+                    self.open_room(now, room, *record);
                 }
             }
             Command::AttachPeer { room, peer } => {

@@ -35,6 +35,7 @@ use crate::event::{Event, RoomEvent};
 use crate::id::{Identity, ParticipantSid, RoomName, RoomSid, TrackSid};
 use crate::info::{ParticipantInfo, ParticipantState, RoomConfig, RoomInfo};
 use crate::media::speakers::ActiveSpeakers;
+use crate::replica::RoomRecord;
 use crate::shard::Received;
 use data::DataLog;
 use data_track::DataTracks;
@@ -96,15 +97,14 @@ impl Room {
         now: Instant,
         key: RoomKey,
         name: RoomName,
-        config: RoomConfig,
+        record: RoomRecord,
     ) -> Self {
-        let sid = RoomSid::from(cx.ids.next_id("RM_"));
         let mut room = Self {
             key,
-            sid,
+            sid: record.sid,
             name,
-            created_at_ms: cx.unix_ms(now),
-            config,
+            created_at_ms: record.created_at_ms,
+            config: record.config,
             participants: SlotMap::with_key(),
             identities: BTreeMap::new(),
             tracks: SlotMap::with_key(),
@@ -119,6 +119,7 @@ impl Room {
             counts_told: (0, 0),
             closed: false,
         };
+        room.replicas.version = record.version;
         room.arm_expiry(cx, now, true);
         cx.tell(RoomEvent::Started { room: room.info() });
         room

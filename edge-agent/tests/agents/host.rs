@@ -162,30 +162,36 @@ impl Agent {
         port: u16,
         advertise: Option<SocketAddr>,
     ) -> Self {
-        let metrics = format!("127.0.0.1:{}", free_port());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tradewind-edge-agent"));
-        command
-            .env("TRADEWIND_EDGE__NODE__ID", name)
-            .env("TRADEWIND_EDGE__FLEET__NATS", &nats.url)
-            .env("TRADEWIND_EDGE__FLEET__KEY", "a key for tests only")
-            .env("TRADEWIND_EDGE__PROBE__BIND", format!("127.0.0.1:{port}"))
-            .env("TRADEWIND_EDGE__METRICS__BIND", &metrics)
-            .env("TRADEWIND_EDGE__SERVER__URL", &server.url)
-            .env("TRADEWIND_EDGE__LOG__LEVEL", "warn");
-        if let Some(advertise) = advertise {
-            command.env("TRADEWIND_EDGE__PROBE__ADVERTISE", advertise.to_string());
-        }
-        let process = command.kill_on_drop(true).spawn().unwrap();
-        let agent = Self {
-            process,
-            operators: format!("http://{metrics}"),
-        };
         let until = Instant::now() + seconds(15);
-        while agent.get("/healthz").await.is_none() {
-            assert!(Instant::now() < until, "{name} does not start");
-            sleep(Duration::from_millis(50)).await;
+        loop {
+            // Another process may take the port before the agent does: then it ends, and another port is tried.
+            let metrics = format!("127.0.0.1:{}", free_port());
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tradewind-edge-agent"));
+            command
+                .env("TRADEWIND_EDGE__NODE__ID", name)
+                .env("TRADEWIND_EDGE__FLEET__NATS", &nats.url)
+                .env("TRADEWIND_EDGE__FLEET__KEY", "a key for tests only")
+                .env("TRADEWIND_EDGE__PROBE__BIND", format!("127.0.0.1:{port}"))
+                .env("TRADEWIND_EDGE__METRICS__BIND", &metrics)
+                .env("TRADEWIND_EDGE__SERVER__URL", &server.url)
+                .env("TRADEWIND_EDGE__LOG__LEVEL", "warn");
+            if let Some(advertise) = advertise {
+                command.env("TRADEWIND_EDGE__PROBE__ADVERTISE", advertise.to_string());
+            }
+            let process = command.kill_on_drop(true).spawn().unwrap();
+            let mut agent = Self {
+                process,
+                operators: format!("http://{metrics}"),
+            };
+            while agent.process.try_wait().unwrap().is_none() {
+                if agent.get("/healthz").await.is_some() {
+                    return agent;
+                }
+                assert!(Instant::now() < until, "{name} does not start");
+                sleep(Duration::from_millis(50)).await;
+            }
+            assert!(Instant::now() < until, "{name} ends at once");
         }
-        agent
     }
 
     /// What the operators' port says, whatever the status.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::AppState;
+use super::problem::Problem;
 use crate::metrics;
 use crate::node::DrainStatus;
 
@@ -38,7 +39,7 @@ const MAX_DRAIN_S: u64 = 24 * 60 * 60;
 
 #[derive(Deserialize)]
 struct DrainQuery {
-    /// Seconds after which the call returns, whoever is left.
+    /// Seconds in which sessions are asked to join anew; whoever is left then stays.
     #[serde(default = "default_deadline_s")]
     deadline_s: u64,
 }
@@ -55,10 +56,22 @@ async fn drain_status(State(state): State<AppState>) -> Json<DrainStatus> {
 /// Begins to empty the node and says how far it is; ask again by GET.
 async fn drain(
     State(state): State<AppState>,
+    headers: HeaderMap,
     Query(query): Query<DrainQuery>,
-) -> Json<DrainStatus> {
+) -> Result<Json<DrainStatus>, Problem> {
+    if is_from_a_page(&headers) {
+        let advice =
+            "pages may not drain a node: use `tradewind drain` or a tool without a browser";
+        return Err(Problem::new(StatusCode::FORBIDDEN, advice));
+    }
     let deadline = Duration::from_secs(query.deadline_s.min(MAX_DRAIN_S));
-    Json(state.node.drain(deadline))
+    Ok(Json(state.node.drain(deadline)))
+}
+
+/// Whether a browser sent it. Any page that an operator looks at can post to his own machine; browsers then name its origin
+/// (Fetch standard, section 3.2).
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
 async fn ready(State(state): State<AppState>) -> impl IntoResponse {
@@ -86,4 +99,17 @@ async fn numbers(State(state): State<AppState>) -> impl IntoResponse {
 
 fn no_store(text: String) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_cannot_drain_the_node_of_who_looks_at_it() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_from_a_page(&headers));
+        headers.insert(header::ORIGIN, "https://shop.example".parse().unwrap());
+        assert!(is_from_a_page(&headers));
+    }
 }

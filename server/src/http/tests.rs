@@ -276,3 +276,10 @@ async fn numbers_are_for_operators_and_on_ones_own_machine() {
     assert!(answer.header("content-type").starts_with("text/plain"));
     assert!(answer.body.contains("tradewind_build_info"));
 }
+
+#[tokio::test]
+async fn the_public_port_does_not_drain() {
+    for flags in [&PUBLIC, &LOCAL] {
+        assert_eq!(get(&routes(flags).await, "/admin/drain").await.status, 404);
+    }
+}

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::MachineArgs;
 use super::rig::{self, Rate, video};
-use super::server::stay_on_core;
+use super::server::{run_ahead, stay_on_core};
 use crate::bot::link::LinkSpec;
 use crate::plan::{Load, Shape};
 use crate::report::{Curve, Report, page};
@@ -56,6 +56,7 @@ struct Measured {
 pub(crate) async fn run(args: CurvesArgs) -> anyhow::Result<()> {
     let machine = &args.machine;
     stay_on_core(machine.generator_core, machine.nice)?;
+    run_ahead(machine);
     let mut progress = Progress::default();
     let (mut all, mut curves, mut reports) = (Vec::new(), Vec::new(), Vec::new());
     for series in series(args.most) {

@@ -9,12 +9,15 @@ use serde::Serialize;
 use super::MachineArgs;
 use super::floor::{self, Sink};
 use super::rig::{self, Rate, Rig, video};
-use super::server::stay_on_core;
+use super::server::{run_ahead, stay_on_core};
 use crate::plan::{Load, Shape};
 use crate::report::{Report, page, table};
 use crate::run::Progress;
 
-/// Rooms of one to 50: as many packets a second as the floor beside them sends, and more.
+/// Frames a second of one to 50 beside the floor, which sends as many frames to as many destinations: 1,000 packets a
+/// second each.
+const BESIDE_FLOOR_FPS: u32 = 100;
+/// Rooms of one to 50 at 30 frames a second: as many packets a second as one to 500.
 const FANOUT_ROOMS: u32 = 10;
 const LATENCY_SHARE: f64 = 0.7;
 /// Rooms of two idle participants. What a node takes once, whoever joins, shows in the few.
@@ -29,7 +32,7 @@ pub(crate) struct ForwardArgs {
     #[command(flatten)]
     machine: MachineArgs,
     /// Floor and server phases, one after the other; medians count.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Seconds of each server phase.
     #[arg(long, default_value_t = 3)]
@@ -41,7 +44,10 @@ pub(crate) struct ForwardArgs {
 struct Figures {
     ns_per_packet: f64,
     limit_ns_per_packet: f64,
+    /// Median of the rounds' own ratios, for the machine's speed drifts from round to round.
     ratio_to_limit: f64,
+    /// Cost of a packet in ten rooms of 50, whose state no cache holds.
+    ns_per_packet_ten_rooms: f64,
     naive_ns_per_packet: f64,
     naive_ratio: f64,
     packets_per_cpu_second: f64,
@@ -59,8 +65,11 @@ struct Figures {
     generator_ns_per_packet: f64,
     /// Multiples of 30 frames a second that were measured, where a core could not carry more.
     rate_fanout50: f64,
+    rate_ten_rooms: f64,
     rate_fanout500: f64,
     rate_meeting25: f64,
+    /// Server, floor and generator ran ahead of everything else on the machine.
+    realtime: bool,
     exact: bool,
     void: Vec<String>,
 }
@@ -68,6 +77,7 @@ struct Figures {
 pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     let machine = &args.machine;
     stay_on_core(machine.generator_core, machine.nice)?;
+    let realtime = run_ahead(machine);
     let phase = Duration::from_secs(args.phase);
     let mut progress = Progress::default();
 
@@ -79,26 +89,42 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
 
     progress.say("one to 50, beside the floor");
     let sink = Sink::start()?;
-    let mut rig = Rig::start(machine, &video(Shape::Fanout, FANOUT_ROOMS, 51), None).await?;
+    let beside_floor_load = Load {
+        fps: BESIDE_FLOOR_FPS,
+        ..video(Shape::Fanout, 1, 51)
+    };
+    let mut rig = Rig::start(machine, &beside_floor_load, None).await?;
     rig.run_at(Rate::Nominal).await?;
     let rate_fanout50 = rig.rate;
-    let (mut floors, mut naives, mut costs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     let mut last = None;
     for _ in 0..args.rounds.max(1) {
         rig.quiet()?;
-        floors.push(floor::measure(machine, &sink, false)?.ns_per_packet());
-        naives.push(floor::measure(machine, &sink, true)?.ns_per_packet());
+        let floor = floor::measure(machine, &sink, false)?.ns_per_packet();
+        let naive = floor::measure(machine, &sink, true)?.ns_per_packet();
         rig.resume().await?;
         let measured = rig.measure(phase).await?;
         let cpu_ns = measured.server_cpu_ns.context("the server's CPU time")?;
-        costs.push(cpu_ns as f64 / measured.window.counts.delivered.max(1) as f64);
+        let cost = cpu_ns as f64 / measured.window.counts.delivered.max(1) as f64;
+        rounds.push(Round { floor, naive, cost });
         last = Some(measured);
     }
-    let kib_active = rig.kib_per_participant()?;
     let last = last.context("at least one round")?;
-    let fanout50 = rig.finish("One to 50, ten rooms", &last).await?;
+    let fanout50 = rig.finish("One to 50", &last).await?;
     drop(sink);
-    let ns = median(&mut costs);
+    let ns = median(rounds.iter().map(|round| round.cost));
+
+    progress.say("ten rooms of one to 50");
+    let ten_rooms_load = video(Shape::Fanout, FANOUT_ROOMS, 51);
+    let ten_rooms = rig::measure(
+        machine,
+        "One to 50, ten rooms",
+        &ten_rooms_load,
+        Rate::Nominal,
+        phase,
+        None,
+    )
+    .await?;
 
     progress.say("latency at 70 % of a core");
     let busy_load = Load {
@@ -150,16 +176,23 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     let calls = rig::measure(machine, "60 calls of two", &calls_load, rate, phase, None).await?;
     progress.end();
 
-    let (limit, naive) = (median(&mut floors), median(&mut naives));
     let cost = |report: &Report| report.ns_per_packet.unwrap_or(f64::NAN);
     let reports = [
         fanout50,
+        ten_rooms.report,
         busy.report,
         fanout500.report,
         meeting.report,
         calls.report,
     ];
-    let [of_fanout50, busy, of_fanout500, of_meeting, of_calls] = &reports;
+    let [
+        of_fanout50,
+        of_ten_rooms,
+        busy,
+        of_fanout500,
+        of_meeting,
+        of_calls,
+    ] = &reports;
     let void = reports.iter().flat_map(|report| {
         report
             .void
@@ -168,26 +201,29 @@ pub(crate) async fn run(args: ForwardArgs) -> anyhow::Result<()> {
     });
     let figures = Figures {
         ns_per_packet: round(ns),
-        limit_ns_per_packet: round(limit),
-        ratio_to_limit: round(ns / limit),
-        naive_ns_per_packet: round(naive),
-        naive_ratio: round(naive / ns),
+        limit_ns_per_packet: round(median(rounds.iter().map(|round| round.floor))),
+        ratio_to_limit: round(median(rounds.iter().map(|round| round.cost / round.floor))),
+        ns_per_packet_ten_rooms: round(cost(of_ten_rooms)),
+        naive_ns_per_packet: round(median(rounds.iter().map(|round| round.naive))),
+        naive_ratio: round(median(rounds.iter().map(|round| round.naive / round.cost))),
         packets_per_cpu_second: (1e9 / ns).round(),
         p50_us: busy.latency.p50_us,
         p99_us: busy.latency.p99_us,
         latency_server_share: round(busy.server_cpu_share.unwrap_or_default()),
         p50_us_bursts_to_50: of_fanout50.latency.p50_us,
         p99_us_bursts_to_50: of_fanout50.latency.p99_us,
-        kib_per_participant: round(kib_active),
+        kib_per_participant: round(ten_rooms.kib_per_participant),
         kib_per_participant_idle: round(kib_idle),
-        kib_per_participant_active: round(kib_active),
+        kib_per_participant_active: round(ten_rooms.kib_per_participant),
         joins_per_cpu_second: round(joins_per_cpu_second),
         meeting25_cost_ratio: round(cost(of_meeting) / cost(of_calls)),
-        fanout500_cost_ratio: round(cost(of_fanout500) / ns),
+        fanout500_cost_ratio: round(cost(of_fanout500) / cost(of_ten_rooms)),
         generator_ns_per_packet: round(of_fanout500.generator_ns_per_packet),
         rate_fanout50: round(rate_fanout50),
+        rate_ten_rooms: round(ten_rooms.rate),
         rate_fanout500: round(fanout500.rate),
         rate_meeting25: round(meeting.rate),
+        realtime,
         exact: reports.iter().all(|report| report.exact),
         void: void.collect(),
     };
@@ -210,7 +246,15 @@ async fn idle(machine: &MachineArgs, rooms: u32) -> anyhow::Result<(f64, u64)> {
     Ok((kib, rig.join_cpu_ns))
 }
 
-fn median(values: &mut [f64]) -> f64 {
+/// Costs of a packet, ns, one after the other.
+struct Round {
+    floor: f64,
+    naive: f64,
+    cost: f64,
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

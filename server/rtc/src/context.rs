@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) outputs: VecDeque<Output>,
     /// Transports written to in this turn, to be turned into datagrams at its end.
     pub(crate) dirty: VecDeque<TransportRef>,
+    /// Rooms that collected media in this turn, to be forwarded at its end.
+    pub(crate) forwarding: VecDeque<RoomKey>,
     /// Rooms that ended in this step, to be dropped after it.
     pub(crate) closed_rooms: Vec<RoomKey>,
     /// The time of the step, the same as its `now`.
@@ -70,6 +72,7 @@ impl Context {
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
             dirty: VecDeque::new(),
+            forwarding: VecDeque::new(),
             closed_rooms: Vec::new(),
             now: start,
             relayed: VecDeque::new(),

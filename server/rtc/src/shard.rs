@@ -116,6 +116,7 @@ impl Shard {
     /// Takes a command.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         self.cx.now = now;
+        self.forward(now);
         match command {
             Command::Join(join) => self.join(now, *join),
             Command::Resume(resume) => self.resume(now, *resume),
@@ -184,6 +185,7 @@ impl Shard {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.cx.now = now;
+        self.forward(now);
         for _ in 0..MAX_WAKEUPS {
             let Some((fired, key)) = self.cx.timers.pop_due(now) else {
                 break;
@@ -213,6 +215,7 @@ impl Shard {
     /// wait for the others, and finds the datagrams in the processor's cache.
     pub fn finish_transport(&mut self, now: Instant) -> bool {
         self.cx.now = now;
+        self.forward(now);
         // Flushing may write again (a key-frame request for a packet that came out), so ask until nothing is left.
         let Some(at) = self.cx.dirty.pop_front() else {
             return false;
@@ -221,6 +224,15 @@ impl Shard {
             room.flush(&mut self.cx, now, at);
         }
         true
+    }
+
+    /// Forwards the media that came in, before anything changes who gets it.
+    fn forward(&mut self, now: Instant) {
+        while let Some(key) = self.cx.forwarding.pop_front() {
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.distribute(&mut self.cx, now);
+            }
+        }
     }
 
     /// Next datagram to send.

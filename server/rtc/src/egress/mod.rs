@@ -217,18 +217,16 @@ impl Egress {
             cx.counters.drop_one(DropReason::Repeated);
             return;
         }
-        if packet.keep && stream.resend_ssrc.is_some() {
-            stream.ring.keep(now, packet.clone());
-        }
+        let (ssrc, keep) = (stream.ssrc, packet.keep && stream.resend_ssrc.is_some());
         let at_once = stream.kind == TrackKind::Audio
             || (self.queue.is_empty() && self.congestion.admits(now));
         if at_once {
             self.send_media(cx, now, at, &packet);
-        } else {
-            let ssrc = stream.ssrc;
-            if !self.queue.push(now, ssrc, packet) {
-                cx.counters.drop_one(DropReason::PacingQueueFull);
-            }
+        } else if !self.queue.push(now, ssrc, packet.clone()) {
+            cx.counters.drop_one(DropReason::PacingQueueFull);
+        }
+        if keep && let Some(stream) = self.streams.get_mut(at) {
+            stream.ring.keep(now, packet);
         }
     }
 

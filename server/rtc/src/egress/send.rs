@@ -91,7 +91,7 @@ impl Egress {
             return;
         };
         let kept = stream.ring.take_for_resend(now, sequence, spacing);
-        if let Some(packet) = kept.cloned() {
+        if let Some(packet) = kept {
             let sent = self.send_again(cx, now, ssrc, &packet);
             self.resend_credit = self.resend_credit.saturating_sub(sent as u64);
         }
@@ -146,11 +146,7 @@ impl Egress {
         let Some(stream) = self.streams.get(at) else {
             return 0;
         };
-        let useful = stream.newest_sent().filter(|packet| {
-            let size = packet.media.payload.len();
-            size >= MAX_PADDING && size <= bytes + bytes / 4
-        });
-        match useful.cloned() {
+        match stream.newest_sent(MAX_PADDING..=bytes + bytes / 4) {
             Some(packet) => self.send_again(cx, now, stream.ssrc, &packet),
             None => self.send_padding(cx, now, at, bytes),
         }

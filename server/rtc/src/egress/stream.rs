@@ -1,5 +1,6 @@
 //! One media stream to a subscriber: its SSRCs, counters and reports.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use str0m::stats::{MediaEgressStats, RemoteIngressStats};
@@ -140,9 +141,10 @@ impl Stream {
         self.last.map(|(timestamp, _)| timestamp)
     }
 
-    /// The newest packet that has been sent and may be sent again, for padding with something of use.
-    pub(super) fn newest_sent(&self) -> Option<&OutgoingPacket> {
-        self.ring.get(self.last_kept?)
+    /// The newest packet that has been sent and may be sent again, if its payload has a size within `bytes`: padding with
+    /// something of use.
+    pub(super) fn newest_sent(&self, bytes: RangeInclusive<usize>) -> Option<OutgoingPacket> {
+        self.ring.get(self.last_kept?, bytes)
     }
 
     pub(super) fn note_sent(&mut self, now: Instant, packet: &OutgoingPacket) {

@@ -1,5 +1,6 @@
 //! The packet path: one packet of a publisher to everybody who wants it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -43,40 +44,67 @@ impl Room {
         };
         let packet = MediaPacket::from_rtp(packet, redundant);
         self.relay(cx, now, route, &packet);
-        self.distribute(cx, now, route, &packet);
+        self.collect(cx, now, route, packet);
     }
 
-    /// Forwards a packet to everybody of this replica who wants it, wherever it came from.
-    pub(super) fn distribute(
+    /// Keeps a packet for everybody of this replica who wants it, wherever it came from, until [`Self::distribute`].
+    pub(super) fn collect(
         &mut self,
         cx: &mut Context,
         now: Instant,
         route: MediaRoute,
-        packet: &MediaPacket,
+        packet: MediaPacket,
     ) {
-        let Some(incoming) = self.inspect(now, route, packet) else {
+        let Some(incoming) = self.inspect(now, route, &packet) else {
             return;
         };
-        let Some(track) = self.tracks.get(route.track) else {
+        if self.collected.is_empty() {
+            cx.forwarding.push_back(self.key);
+        }
+        self.collected.push(Collected {
+            route,
+            incoming,
+            packet,
+        });
+    }
+
+    /// Forwards what was collected. Each subscriber gets all packets of a track at once: what is known of a subscriber
+    /// does not stay in the processor's cache while all others are served.
+    pub(crate) fn distribute(&mut self, cx: &mut Context, now: Instant) {
+        let mut collected = std::mem::take(&mut self.collected);
+        for packets in collected.chunk_by(|one, next| one.route.track == next.route.track) {
+            self.forward_all(cx, now, packets);
+        }
+        collected.clear();
+        self.collected = collected;
+    }
+
+    /// Forwards packets of one track.
+    fn forward_all(&mut self, cx: &mut Context, now: Instant, packets: &[Collected]) {
+        let Some(track) = packets.first().map(|packet| packet.route.track) else {
             return;
         };
-        let mut key_frame_for = None;
-        // By index: the list is not changed while a packet is forwarded.
-        for at in 0..track.subscribers.len() {
-            let Some(subscription) = self
-                .tracks
-                .get(route.track)
-                .and_then(|t| t.subscribers.get(at))
-                .copied()
-            else {
+        let mut key_frames_for = BTreeSet::new();
+        // By index: the list is not changed while packets are forwarded.
+        for at in 0.. {
+            let subscribers = self.tracks.get(track).map(|track| &track.subscribers);
+            let Some(subscription) = subscribers.and_then(|all| all.get(at)).copied() else {
                 break;
             };
-            if let Some(encoding) = self.forward_to(cx, subscription, route, &incoming, packet) {
-                key_frame_for = Some(encoding);
+            for Collected {
+                route,
+                incoming,
+                packet,
+            } in packets
+            {
+                if let Some(encoding) = self.forward_to(cx, subscription, *route, incoming, packet)
+                {
+                    key_frames_for.insert((route.source, encoding));
+                }
             }
         }
-        if let Some(encoding) = key_frame_for {
-            self.request_key_frame(cx, now, route.track, route.source, encoding);
+        for (source, encoding) in key_frames_for {
+            self.request_key_frame(cx, now, track, source, encoding);
         }
     }
 
@@ -367,6 +395,13 @@ impl Room {
             clock.sender_report(route.track, ntp, timestamp, rate, now);
         }
     }
+}
+
+/// A packet that waits for the end of the turn.
+pub(super) struct Collected {
+    route: MediaRoute,
+    incoming: Incoming,
+    packet: MediaPacket,
 }
 
 /// What forwarding knows of a packet beside its header.

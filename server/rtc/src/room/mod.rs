@@ -39,6 +39,7 @@ use crate::replica::RoomRecord;
 use crate::shard::Received;
 use data::DataLog;
 use data_track::DataTracks;
+use forward::Collected;
 use leave::Departed;
 use participant::Participant;
 use replica::{Publisher, Replicas};
@@ -86,6 +87,8 @@ pub(crate) struct Room {
     replicas: Replicas,
     /// Scratch for the events of one drain, kept to save allocations.
     events: Vec<RtcEvent>,
+    /// Media packets of this turn, not yet forwarded.
+    collected: Vec<Collected>,
     /// Participants and publishers as last told with the room.
     counts_told: (u32, u32),
     closed: bool,
@@ -116,6 +119,7 @@ impl Room {
             timers: RoomTimers::default(),
             replicas: Replicas::default(),
             events: Vec::new(),
+            collected: Vec::new(),
             counts_told: (0, 0),
             closed: false,
         };

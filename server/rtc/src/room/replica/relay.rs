@@ -93,7 +93,7 @@ impl Room {
             extensions: packet.extensions.into_values(),
             payload: packet.payload,
         };
-        self.distribute(cx, now, route, &packet);
+        self.collect(cx, now, route, packet);
     }
 
     /// Sends a fresh subscriber the pictures since the last key frame; true if there are any.

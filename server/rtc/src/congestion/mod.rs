@@ -28,6 +28,7 @@ mod trendline;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 pub use feedback::FeedbackError;
@@ -69,6 +70,8 @@ const USUAL_REPORT: usize = 512;
 #[derive(Debug)]
 pub struct Congestion {
     epoch: Instant,
+    /// The last time asked about, and what it is here: all packets of a turn have the same.
+    now: Cell<(Instant, Micros)>,
     history: History,
     arrivals: Arrivals,
     trendline: Trendline,
@@ -102,6 +105,7 @@ impl Congestion {
     pub fn new(now: Instant, initial: u64) -> Self {
         Self {
             epoch: now,
+            now: Cell::new((now, Micros::ZERO)),
             history: History::default(),
             arrivals: Arrivals::default(),
             trendline: Trendline::default(),
@@ -391,7 +395,13 @@ impl Congestion {
     }
 
     fn micros(&self, now: Instant) -> Micros {
-        Micros::from(now.saturating_duration_since(self.epoch))
+        let (last, micros) = self.now.get();
+        if last == now {
+            return micros;
+        }
+        let micros = Micros::from(now.saturating_duration_since(self.epoch));
+        self.now.set((now, micros));
+        micros
     }
 
     fn instant(&self, at: Micros) -> Instant {

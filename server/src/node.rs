@@ -172,8 +172,15 @@ impl Node {
             );
             let port = UdpPort::new(socket, candidates).map_err(StartError::Thread)?;
             threads.0.push(
-                crate::shard::start(index, shard, port, notices.clone(), links.clone())
-                    .map_err(StartError::Thread)?,
+                crate::shard::start(
+                    index,
+                    shard,
+                    port,
+                    notices.clone(),
+                    links.clone(),
+                    options.realtime,
+                )
+                .map_err(StartError::Thread)?,
             );
         }
         let (shards, threads): (Vec<_>, Vec<_>) =

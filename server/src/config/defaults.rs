@@ -68,6 +68,8 @@ impl Default for Rtc {
             bind: ANY,
             advertise: Vec::new(),
             shards: 0,
+            // A machine whose media threads are overloaded must still answer its operator.
+            realtime: false,
         }
     }
 }

@@ -17,6 +17,8 @@ const TCP_CONNECTIONS_PER_ADDRESS: usize = 256;
 pub(crate) struct NodeOptions {
     /// Media threads, at least one.
     pub(crate) shards: u16,
+    /// Whether media threads run ahead of all other work on the machine.
+    pub(crate) realtime: bool,
     /// UDP address of the first shard; each further shard takes the next port. Port 0 = any free port for each.
     pub(crate) udp: SocketAddr,
     /// ICE/TCP address; port 0 = any free port. `None` = off.
@@ -37,14 +39,11 @@ impl NodeOptions {
     pub(crate) fn from_settings(settings: &Settings) -> io::Result<Self> {
         let rtc = &settings.rtc;
         let limits = &settings.limits;
-        let shards = match rtc.shards {
-            0 => std::thread::available_parallelism()
-                .map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX)),
-            shards => shards,
-        };
+        let shards = rtc.shard_count();
         let participants = usize::try_from(limits.participants).unwrap_or(usize::MAX);
         Ok(Self {
             shards,
+            realtime: rtc.realtime,
             udp: SocketAddr::new(rtc.bind, rtc.udp_port),
             tcp: (rtc.tcp_port != 0).then(|| SocketAddr::new(rtc.bind, rtc.tcp_port)),
             advertise: rtc.advertised()?,

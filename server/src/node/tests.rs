@@ -16,6 +16,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 fn options(shards: u16) -> NodeOptions {
     NodeOptions {
         shards,
+        realtime: false,
         udp: SocketAddr::new(LOOPBACK, 0),
         tcp: Some(SocketAddr::new(LOOPBACK, 0)),
         advertise: vec![LOOPBACK],

@@ -6,7 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::mpsc;
+use tracing::warn;
 use tradewind_rtc::Shard;
 
 use super::input::{Input, Notice, TcpInput};
@@ -48,7 +53,7 @@ pub(crate) struct ShardStatus {
     pub(super) connections: AtomicU64,
 }
 
-/// Starts the thread of shard `index`.
+/// Starts the thread of shard `index`, ahead of all other work on the machine if `realtime`.
 ///
 /// # Errors
 /// The operating system gives no thread or no poll.
@@ -58,6 +63,7 @@ pub(crate) fn start(
     port: UdpPort,
     notices: mpsc::UnboundedSender<Notice>,
     links: Arc<OnceLock<Arc<Links>>>,
+    realtime: bool,
 ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
     let poll = mio::Poll::new()?;
     let status = Arc::new(ShardStatus {
@@ -85,7 +91,12 @@ pub(crate) fn start(
     )?;
     let join = std::thread::Builder::new()
         .name(format!("shard-{index}"))
-        .spawn(move || thread.run())?;
+        .spawn(move || {
+            if realtime {
+                run_ahead();
+            }
+            thread.run();
+        })?;
     Ok((
         ShardHandle {
             index,
@@ -95,6 +106,19 @@ pub(crate) fn start(
         },
         join,
     ))
+}
+
+/// Puts this thread into the round-robin real-time class, at its lowest priority.
+fn run_ahead() {
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
+    if let Err(error) =
+        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
+    {
+        warn!(
+            ?error,
+            "rtc.realtime: a media thread shares its core as any other; grant CAP_SYS_NICE or the limit rtprio"
+        );
+    }
 }
 
 impl ShardHandle {

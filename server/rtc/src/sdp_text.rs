@@ -1,5 +1,9 @@
 //! What the text of a client's offer says and str0m does not tell: the client's track ids and simulcast layers.
 
+mod condensed;
+
+pub(crate) use condensed::condensed;
+
 use str0m::media::Direction;
 
 use crate::id::Mid;

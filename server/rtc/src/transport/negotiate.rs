@@ -10,6 +10,7 @@ use super::{Failure, Transport};
 use crate::context::Context;
 use crate::id::Mid;
 use crate::info::TrackKind;
+use crate::sdp_text;
 
 /// Candidates a client may trickle; some send each of theirs once for every section.
 const MAX_REMOTE_CANDIDATES: u32 = 100;
@@ -45,7 +46,8 @@ impl Transport {
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             transport.lend_streams();
-            let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable);
+            let sdp = transport.condensed(sdp);
+            let offer = SdpOffer::from_sdp_string(&sdp).map_err(unusable);
             answer = offer.and_then(|offer| {
                 let answer = transport
                     .rtc
@@ -54,7 +56,7 @@ impl Transport {
                     .map_err(unusable)?;
                 Ok(answer.to_sdp_string())
             });
-            transport.take_streams(sdp);
+            transport.take_streams(&sdp);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -122,7 +124,8 @@ impl Transport {
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             transport.lend_streams();
-            let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable);
+            let sdp = transport.condensed(sdp);
+            let answer = SdpAnswer::from_sdp_string(&sdp).map_err(unusable);
             result = answer.and_then(|answer| {
                 transport
                     .rtc
@@ -130,7 +133,7 @@ impl Transport {
                     .accept_answer(pending, answer)
                     .map_err(unusable)
             });
-            transport.take_streams(sdp);
+            transport.take_streams(&sdp);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -150,6 +153,10 @@ impl Transport {
                 transport.mark_dirty(cx);
             });
         }
+    }
+
+    fn condensed(&self, sdp: &str) -> String {
+        sdp_text::condensed(sdp, |mid| self.rtc.media(mid).is_some())
     }
 
     /// What a section carries.

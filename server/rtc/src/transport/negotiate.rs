@@ -1,7 +1,7 @@
 //! Offers and answers of one transport.
 
 use str0m::Candidate;
-use str0m::change::{SdpAnswer, SdpApi, SdpOffer, SdpPendingOffer};
+use str0m::change::{SdpApi, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::MediaKind;
 
@@ -46,8 +46,7 @@ impl Transport {
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             transport.lend_streams();
-            let sdp = transport.condensed(sdp);
-            let offer = SdpOffer::from_sdp_string(&sdp).map_err(unusable);
+            let offer = sdp_text::parse_offer(sdp).map_err(unusable);
             answer = offer.and_then(|offer| {
                 let answer = transport
                     .rtc
@@ -56,7 +55,7 @@ impl Transport {
                     .map_err(unusable)?;
                 Ok(answer.to_sdp_string())
             });
-            transport.take_streams(&sdp);
+            transport.take_streams(sdp);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -124,8 +123,7 @@ impl Transport {
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             transport.lend_streams();
-            let sdp = transport.condensed(sdp);
-            let answer = SdpAnswer::from_sdp_string(&sdp).map_err(unusable);
+            let answer = sdp_text::parse_answer(sdp).map_err(unusable);
             result = answer.and_then(|answer| {
                 transport
                     .rtc
@@ -133,7 +131,7 @@ impl Transport {
                     .accept_answer(pending, answer)
                     .map_err(unusable)
             });
-            transport.take_streams(&sdp);
+            transport.take_streams(sdp);
             transport.register_fragment(cx);
             transport.mark_dirty(cx);
         });
@@ -153,10 +151,6 @@ impl Transport {
                 transport.mark_dirty(cx);
             });
         }
-    }
-
-    fn condensed(&self, sdp: &str) -> String {
-        sdp_text::condensed(sdp, |mid| self.rtc.media(mid).is_some())
     }
 
     /// What a section carries.

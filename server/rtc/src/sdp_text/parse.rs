@@ -62,10 +62,11 @@ fn read(sdp: &str) -> Option<SdpOffer> {
     let mut whole = (*offer).clone();
     for (index, section) in condensed.sections.iter().enumerate() {
         if let Some(source) = section.shares_with {
-            let attributes = &offer.media_lines.get(source)?.attrs;
-            let own = attributes.len().checked_sub(section.shared)?;
-            let shared = attributes.get(own..)?.iter().cloned();
-            whole.media_lines.get_mut(index)?.attrs.extend(shared);
+            let source = offer.media_lines.get(source)?;
+            let own = source.attrs.len().checked_sub(section.shared)?;
+            let line = whole.media_lines.get_mut(index)?;
+            line.pts.clone_from(&source.pts);
+            line.attrs.extend(source.attrs.get(own..)?.iter().cloned());
         }
     }
     Some(whole.into())
@@ -76,8 +77,7 @@ fn read(sdp: &str) -> Option<SdpOffer> {
 struct Condensed<'a> {
     text: String,
     sections: Vec<Section>,
-    /// Shared lines of the sections that have others than those before them.
-    sources: Vec<(usize, Vec<&'a str>)>,
+    sources: Vec<Source<'a>>,
     fingerprints: Vec<&'a str>,
 }
 
@@ -90,50 +90,79 @@ struct Section {
     shares_with: Option<usize>,
 }
 
+/// A section that has other shared lines than those before it.
+struct Source<'a> {
+    section: usize,
+    payload_types: &'a str,
+    shared: Vec<&'a str>,
+}
+
+/// A section whose lines are still coming.
+struct Reader<'a> {
+    line: &'a str,
+    /// `m=<kind> <port> <protocol>`
+    head: &'a str,
+    payload_types: &'a str,
+    own: Vec<&'a str>,
+    shared: Vec<&'a str>,
+}
+
 impl<'a> Condensed<'a> {
     fn of(sdp: &'a str) -> Self {
         let mut condensed = Self {
             text: String::with_capacity(sdp.len()),
             ..Self::default()
         };
-        let mut shared = Vec::new();
-        let mut attributes = 0;
-        let mut in_media = false;
+        let mut reader: Option<Reader<'a>> = None;
         for line in sdp.lines() {
             if line.starts_with("m=") {
-                if in_media {
-                    condensed.end_section(attributes, std::mem::take(&mut shared));
-                }
-                (in_media, attributes) = (true, 0);
-            }
-            if in_media && is_shared(line) {
-                shared.push(line);
-            } else if !(in_media && is_unused(line)) && !condensed.is_repeated(line) {
-                attributes += usize::from(line.starts_with("a="));
+                condensed.end_section(reader.replace(Reader::new(line)));
+            } else if condensed.is_repeated(line) {
+                continue;
+            } else if let Some(reader) = &mut reader {
+                reader.take(line);
+            } else {
                 condensed.push(line);
             }
         }
-        if in_media {
-            condensed.end_section(attributes, shared);
-        }
+        condensed.end_section(reader);
         condensed
     }
 
-    fn end_section(&mut self, attributes: usize, shared: Vec<&'a str>) {
-        let mut section = Section {
-            attributes,
-            shared: shared.len(),
-            shares_with: None,
+    fn end_section(&mut self, reader: Option<Reader<'a>>) {
+        let Some(reader) = reader else {
+            return;
         };
-        if let Some((source, _)) = self.sources.iter().find(|(_, lines)| *lines == shared) {
-            section.shares_with = Some(*source);
+        let source = self.sources.iter().find(|source| {
+            source.payload_types == reader.payload_types && source.shared == reader.shared
+        });
+        let mut section = Section {
+            attributes: reader.own.iter().filter(|l| l.starts_with("a=")).count(),
+            shared: reader.shared.len(),
+            shares_with: source.map(|source| source.section),
+        };
+        let shares = section.shares_with.is_some();
+        if shares {
+            // Payload type 0 needs no line that says what it is.
+            self.text.push_str(reader.head);
+            self.push(" 0");
         } else {
-            section.attributes += shared.len();
-            for line in &shared {
+            self.push(reader.line);
+        }
+        for line in &reader.own {
+            self.push(line);
+        }
+        if !shares {
+            section.attributes += section.shared;
+            for line in &reader.shared {
                 self.push(line);
             }
-            if self.sources.len() < MAX_SOURCES {
-                self.sources.push((self.sections.len(), shared));
+            if section.shared > 0 && self.sources.len() < MAX_SOURCES {
+                self.sources.push(Source {
+                    section: self.sections.len(),
+                    payload_types: reader.payload_types,
+                    shared: reader.shared,
+                });
             }
         }
         self.sections.push(section);
@@ -154,6 +183,30 @@ impl<'a> Condensed<'a> {
     fn push(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push_str("\r\n");
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn new(line: &'a str) -> Self {
+        let (head, payload_types) = match line.match_indices(' ').nth(2) {
+            Some((at, _)) => line.split_at(at),
+            None => (line, ""),
+        };
+        Self {
+            line,
+            head,
+            payload_types: payload_types.get(1..).unwrap_or_default(),
+            own: Vec::new(),
+            shared: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, line: &'a str) {
+        if is_shared(line) {
+            self.shared.push(line);
+        } else if !is_unused(line) {
+            self.own.push(line);
+        }
     }
 }
 

@@ -307,7 +307,8 @@ mod tests {
     fn what_str0m_cannot_read_is_left_to_it() {
         let text = browser_offer().replacen("a=rtpmap:96 VP8", "a=rtpmap:96\r VP8", 1);
         assert!(read(&text).is_none());
-        assert_eq!(parse_offer(&text), SdpOffer::from_sdp_string(&text));
+        let whole = SdpOffer::from_sdp_string(&text);
+        assert_eq!(parse_offer(&text).ok(), whole.ok());
         assert!(parse_offer("no description").is_err());
     }
 

@@ -255,31 +255,30 @@ mod tests {
         .concat()
     }
 
-    /// All that str0m asks a section for.
+    /// All that str0m asks a description for.
     fn meaning(offer: &SdpOffer) -> Vec<String> {
-        let lines = offer.media_lines.iter().enumerate();
-        lines
-            .map(|(index, line)| {
-                // str0m takes the first fingerprint, and sorts what is said of an SSRC.
-                let fingerprint = line.fingerprint().filter(|_| index == 0);
-                format!(
-                    "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-                    line.check_consistent(),
-                    (&line.typ, line.disabled, &line.proto, &line.pts),
-                    line.rtp_params(),
-                    line.extmaps(),
-                    line.msid(),
-                    line.direction(),
-                    line.rids(),
-                    line.simulcast(),
-                    line.ssrc_info(),
-                    line.setup(),
-                    line.ice_creds(),
-                    fingerprint,
-                    line.sctp_init(),
-                )
-            })
-            .collect()
+        // The first fingerprint is that of the connection.
+        let of_sections = || offer.media_lines.iter().find_map(|line| line.fingerprint());
+        let fingerprint = offer.session.fingerprint().or_else(of_sections);
+        let session = format!("{fingerprint:?} {:?}", offer.session.ice_creds());
+        let lines = offer.media_lines.iter().map(|line| {
+            format!(
+                "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+                line.check_consistent(),
+                (&line.typ, line.disabled, &line.proto, &line.pts),
+                line.rtp_params(),
+                line.extmaps(),
+                line.msid(),
+                line.direction(),
+                line.rids(),
+                line.simulcast(),
+                line.ssrc_info(),
+                line.setup(),
+                line.ice_creds(),
+                line.sctp_init(),
+            )
+        });
+        std::iter::once(session).chain(lines).collect()
     }
 
     #[test]

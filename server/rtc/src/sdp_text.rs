@@ -1,5 +1,9 @@
 //! What the text of a client's offer says and str0m does not tell: the client's track ids and simulcast layers.
 
+mod parse;
+
+pub(crate) use parse::{parse_answer, parse_offer};
+
 use str0m::media::Direction;
 
 use crate::id::Mid;
@@ -9,6 +13,9 @@ use crate::info::TrackKind;
 const MAX_SECTIONS: usize = 256;
 /// Simulcast layers of a section that are read; further ones are ignored.
 const MAX_RIDS: usize = 16;
+
+/// Attributes that are not looked at: most of a description.
+const UNREAD: [&str; 3] = ["rtcp-fb:", "fmtp:", "extmap:"];
 
 /// Names of the sections of a description, of any kind.
 pub(crate) fn mids(sdp: &str) -> impl Iterator<Item = Mid> {
@@ -77,7 +84,9 @@ pub(crate) fn media_sections(sdp: &str) -> Vec<OfferedSection> {
                 break;
             }
             sections.push(Reader::new(media, default_direction));
-        } else if let Some(attribute) = line.strip_prefix("a=") {
+        } else if let Some(attribute) = line.strip_prefix("a=")
+            && !UNREAD.iter().any(|name| attribute.starts_with(name))
+        {
             match sections.last_mut() {
                 Some(section) => section.attribute(attribute.trim_end()),
                 None => {

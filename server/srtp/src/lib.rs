@@ -9,6 +9,7 @@ mod header;
 mod keys;
 mod open;
 mod seal;
+mod signing;
 pub mod tap;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use str0m::crypto::dtls::{
 use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 
 use crate::keys::{KeyingMaterial, Profile};
+use crate::signing;
 
 /// Where the keys of one connection appear after its handshake.
 #[derive(Clone, Default)]
@@ -65,7 +66,9 @@ impl TappedDtls {
     fn config(mtu: Option<usize>) -> Result<Arc<Config>, CryptoError> {
         let build = |mtu: Option<usize>| {
             // ICE has proved the peer's address before DTLS begins, so that cookies would only cost a round trip.
-            let builder = Config::builder().use_server_cookie(false);
+            let builder = Config::builder()
+                .use_server_cookie(false)
+                .with_crypto_provider(signing::provider());
             match mtu {
                 Some(mtu) => builder.mtu(mtu).build(),
                 None => builder.build(),

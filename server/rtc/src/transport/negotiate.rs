@@ -1,7 +1,7 @@
 //! Offers and answers of one transport.
 
 use str0m::Candidate;
-use str0m::change::{SdpAnswer, SdpApi, SdpOffer, SdpPendingOffer};
+use str0m::change::{SdpApi, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::MediaKind;
 
@@ -10,6 +10,7 @@ use super::{Failure, Transport};
 use crate::context::Context;
 use crate::id::Mid;
 use crate::info::TrackKind;
+use crate::sdp_text;
 
 /// Candidates a client may trickle; some send each of theirs once for every section.
 const MAX_REMOTE_CANDIDATES: u32 = 100;
@@ -45,7 +46,7 @@ impl Transport {
         let mut answer = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             transport.lend_streams();
-            let offer = SdpOffer::from_sdp_string(sdp).map_err(unusable);
+            let offer = sdp_text::parse_offer(sdp).map_err(unusable);
             answer = offer.and_then(|offer| {
                 let answer = transport
                     .rtc
@@ -122,7 +123,7 @@ impl Transport {
         let mut result = Err(NegotiationError::Unusable("the session failed".into()));
         self.guarded(cx, |transport, cx| {
             transport.lend_streams();
-            let answer = SdpAnswer::from_sdp_string(sdp).map_err(unusable);
+            let answer = sdp_text::parse_answer(sdp).map_err(unusable);
             result = answer.and_then(|answer| {
                 transport
                     .rtc

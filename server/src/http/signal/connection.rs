@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tracing::{debug, info};
 use tradewind_rtc::{Event, LeaveAction};
@@ -29,6 +29,8 @@ const REFRESHED_TTL_S: u64 = 10 * 60;
 /// Messages of the client per second, over time. A join with many tracks comes as a burst.
 const MESSAGES_PER_SECOND: u32 = 200;
 const MESSAGES_BURST: u32 = 1_000;
+/// Messages that leave with one write, about.
+const MESSAGES_PER_WRITE: usize = 64;
 /// Bytes of a close reason (RFC 6455 section 5.5: 125 with the code).
 const MAX_REASON_BYTES: usize = 123;
 
@@ -86,10 +88,11 @@ impl SignalConnection {
 
     async fn serve(&mut self, socket: &mut WebSocket, first: Event) -> Flow {
         let stays = !matches!(first, Event::Leave { .. });
-        self.send_event(socket, first).await?;
+        let mut messages = self.encode(first);
         if stays {
-            self.refresh_token(socket).await?;
+            messages.extend(self.refreshed_token());
         }
+        self.send(socket, messages).await?;
         let mut ping = every(PING_INTERVAL);
         let mut refresh = every(REFRESH_INTERVAL);
         let mut last_heard = Instant::now();
@@ -107,7 +110,10 @@ impl SignalConnection {
                     self.receive(socket, message).await?;
                 }
                 event = self.connection.event() => match event {
-                    Some(event) => self.send_event(socket, event).await?,
+                    Some(event) => {
+                        let messages = self.encode(event);
+                        self.send(socket, messages).await?;
+                    }
                     None => return Err(End::server(close_code::NORMAL, "")),
                 },
                 now = ping.tick() => {
@@ -116,7 +122,10 @@ impl SignalConnection {
                     }
                     write(socket, vec![Message::Ping(Vec::new().into())]).await?;
                 }
-                _ = refresh.tick() => self.refresh_token(socket).await?,
+                _ = refresh.tick() => {
+                    let messages = self.refreshed_token().into_iter().collect();
+                    write(socket, messages).await?;
+                }
             }
         }
     }
@@ -149,7 +158,17 @@ impl SignalConnection {
         Ok(())
     }
 
-    async fn send_event(&mut self, socket: &mut WebSocket, event: Event) -> Flow {
+    /// Sends messages, and with them what the room has said meanwhile: a join begins with several events at once.
+    async fn send(&mut self, socket: &mut WebSocket, mut messages: Vec<Message>) -> Flow {
+        while messages.len() < MESSAGES_PER_WRITE
+            && let Some(Some(event)) = self.connection.event().now_or_never()
+        {
+            messages.extend(self.encode(event));
+        }
+        write(socket, messages).await
+    }
+
+    fn encode(&mut self, event: Event) -> Vec<Message> {
         if let Event::Leave { reason, action } = &event {
             debug!(
                 ?reason,
@@ -157,27 +176,16 @@ impl SignalConnection {
                 "told to leave"
             );
         }
-        let messages = self
-            .session
-            .send(event)
-            .into_iter()
-            .map(websocket_message)
-            .collect();
-        write(socket, messages).await
+        let frames = self.session.send(event).into_iter();
+        frames.map(websocket_message).collect()
     }
 
-    async fn refresh_token(&self, socket: &mut WebSocket) -> Flow {
+    fn refreshed_token(&self) -> Option<Message> {
         match sign(&self.keys, &self.claims, unix_s(), REFRESHED_TTL_S) {
-            Ok(token) => {
-                write(
-                    socket,
-                    vec![websocket_message(self.session.refresh_token(token))],
-                )
-                .await
-            }
+            Ok(token) => Some(websocket_message(self.session.refresh_token(token))),
             Err(error) => {
                 debug!(%error, "no refreshed token");
-                Ok(())
+                None
             }
         }
     }

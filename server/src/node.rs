@@ -8,6 +8,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use tradewind_fleet::Fleet;
 use tradewind_rtc::replica::RoomRecord;
 use tradewind_rtc::{
     AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason, Join,
-    Resume, RoomConfig, RoomEvent, RoomName, RoundTrip, Shard, ShardConfig,
+    Resume, RoomConfig, RoomEvent, RoomInfo, RoomName, RoundTrip, Shard, ShardConfig,
 };
 use tradewind_signalling::data::DataPacketCodec;
 
@@ -124,7 +125,7 @@ impl Node {
     /// A socket or thread is not to be had.
     pub(crate) async fn start(options: NodeOptions) -> Result<Self, StartError> {
         let (notices, notice_queue) = mpsc::unbounded_channel();
-        let directory = Directory::new(notices.clone());
+        let directory = Directory::new(notices.clone(), options.spread_room_after);
         let fragments = Fragments::default();
         let followers = Arc::new(Followers::default());
         let cluster = Arc::new(OnceLock::new());
@@ -244,11 +245,17 @@ impl Node {
     /// The shard's queue stays full, or the node is shutting down.
     pub(crate) async fn join(&self, join: Box<Join>) -> Result<Connection, NodeError> {
         self.check_open()?;
-        let is_new = !self.holds_room(&join.room);
-        let (shard, claim) = self.claim(&join.room);
-        if is_new && (self.0.auto_create || self.has_room_elsewhere(&join.room)) {
-            self.open_replica(shard, &join.room, join.room_config.as_ref())
-                .await?;
+        let load = self.load();
+        let claim = self.0.directory.claim(&join.room, &load);
+        let shard = claim.shard;
+        if claim.is_new {
+            let on_another_shard = self.room_record(&join.room).await;
+            if let Some(record) = on_another_shard {
+                self.open_on(shard, &join.room, record).await?;
+            } else if self.0.auto_create || self.has_room_elsewhere(&join.room) {
+                self.open_replica(shard, &join.room, join.room_config.as_ref())
+                    .await?;
+            }
         }
         self.connect(shard, join.connection, Command::Join(join), Some(claim))
             .await
@@ -260,8 +267,16 @@ impl Node {
     /// The shard's queue stays full, or the node is shutting down.
     pub(crate) async fn resume(&self, resume: Box<Resume>) -> Result<Connection, NodeError> {
         self.check_running()?;
+        let Resume {
+            room,
+            participant,
+            identity,
+            ..
+        } = &*resume;
+        let directory = &self.0.directory;
         // Any shard can say that it does not know the session.
-        let shard = self.0.directory.find(&resume.room).unwrap_or(0);
+        let shard = directory.find_participant(room, participant, identity);
+        let shard = shard.unwrap_or(0);
         self.connect(shard, resume.connection, Command::Resume(resume), None)
             .await
     }
@@ -278,9 +293,8 @@ impl Node {
             }
             AdminRequest::CreateRoom { room, config } => {
                 if !self.holds_room(room) {
-                    let (shard, claim) = self.claim(room);
-                    self.open_replica(shard, room, Some(config)).await?;
-                    drop(claim);
+                    let claim = self.0.directory.claim_room(room, &self.load());
+                    self.open_replica(claim.shard, room, Some(config)).await?;
                 }
                 return self.admin_here(request).await;
             }
@@ -298,8 +312,9 @@ impl Node {
         match &request {
             AdminRequest::ListRooms { .. } => self.list_rooms(request).await,
             AdminRequest::CreateRoom { room, .. } => {
-                let (shard, claim) = self.claim(room);
-                self.ask(self.shard(shard)?, request, Some(claim)).await
+                let claim = self.0.directory.claim_room(room, &self.load());
+                self.ask(self.shard(claim.shard)?, request, Some(claim))
+                    .await
             }
             AdminRequest::Counters | AdminRequest::RoundTrips => Err(AdminError::Invalid(
                 "measurements are per shard: ask each of them".to_owned(),
@@ -534,6 +549,15 @@ impl Node {
         let Some(record) = cluster.open(room, config).await else {
             return Ok(());
         };
+        self.open_on(shard, room, record).await
+    }
+
+    async fn open_on(
+        &self,
+        shard: usize,
+        room: &RoomName,
+        record: RoomRecord,
+    ) -> Result<(), NodeError> {
         let (room, record) = (room.clone(), Box::new(record));
         self.shard(shard)?
             .send(Input::Command(Command::OpenReplica { room, record }))
@@ -541,12 +565,15 @@ impl Node {
     }
 
     async fn list_rooms(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        let mut rooms = Vec::new();
+        let mut rooms: Vec<RoomInfo> = Vec::new();
         for shard in self.0.shards.iter() {
             if let AdminReply::Rooms(of_shard) = self.ask(shard, request.clone(), None).await? {
                 rooms.extend(of_shard);
             }
         }
+        // Each replica of a room knows all of it.
+        let mut seen = BTreeSet::new();
+        rooms.retain(|room| seen.insert(room.name.clone()));
         Ok(AdminReply::Rooms(rooms))
     }
 
@@ -571,14 +598,10 @@ impl Node {
         }
     }
 
-    fn claim(&self, room: &RoomName) -> (usize, RoomClaim) {
-        let load: Vec<u64> = self
-            .0
-            .shards
-            .iter()
-            .map(ShardHandle::participants)
-            .collect();
-        self.0.directory.claim(room, &load)
+    /// Participants of each shard.
+    fn load(&self) -> Vec<u64> {
+        let shards = self.0.shards.iter();
+        shards.map(ShardHandle::participants).collect()
     }
 
     fn shard(&self, index: usize) -> Result<&ShardHandle, NodeError> {

@@ -5,10 +5,10 @@ mod directory;
 mod drain;
 mod notices;
 mod options;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,10 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tradewind_fleet::Fleet;
-use tradewind_rtc::replica::RoomRecord;
 use tradewind_rtc::{
-    AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason, Join,
-    Resume, RoomConfig, RoomEvent, RoomInfo, RoomName, RoundTrip, Shard, ShardConfig,
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason,
+    RoomConfig, RoomEvent, RoomName, RoundTrip, Shard, ShardConfig,
 };
 use tradewind_signalling::data::DataPacketCodec;
 
@@ -239,110 +238,6 @@ impl Node {
         ConnectionId(self.0.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Sends a join to the shard of its room. The first event is the answer.
-    ///
-    /// # Errors
-    /// The shard's queue stays full, or the node is shutting down.
-    pub(crate) async fn join(&self, join: Box<Join>) -> Result<Connection, NodeError> {
-        self.check_open()?;
-        let load = self.load();
-        let claim = self.0.directory.claim(&join.room, &load);
-        let shard = claim.shard;
-        if claim.is_new {
-            let on_another_shard = self.room_record(&join.room).await;
-            if let Some(record) = on_another_shard {
-                self.open_on(shard, &join.room, record).await?;
-            } else if self.0.auto_create || self.has_room_elsewhere(&join.room) {
-                self.open_replica(shard, &join.room, join.room_config.as_ref())
-                    .await?;
-            }
-        }
-        self.connect(shard, join.connection, Command::Join(join), Some(claim))
-            .await
-    }
-
-    /// Sends a resume to the shard of its room. The first event is the answer.
-    ///
-    /// # Errors
-    /// The shard's queue stays full, or the node is shutting down.
-    pub(crate) async fn resume(&self, resume: Box<Resume>) -> Result<Connection, NodeError> {
-        self.check_running()?;
-        let Resume {
-            room,
-            participant,
-            identity,
-            ..
-        } = &*resume;
-        let directory = &self.0.directory;
-        // Any shard can say that it does not know the session.
-        let shard = directory.find_participant(room, participant, identity);
-        let shard = shard.unwrap_or(0);
-        self.connect(shard, resume.connection, Command::Resume(resume), None)
-            .await
-    }
-
-    /// Runs a server API call wherever its room is; [`AdminRequest::ListRooms`] asks all nodes.
-    pub(crate) async fn admin(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        let Some(cluster) = self.0.cluster.get() else {
-            return self.admin_here(request).await;
-        };
-        let room = match &request {
-            AdminRequest::ListRooms { .. } => {
-                let here = self.admin_here(request.clone()).await?;
-                return Ok(cluster.list_rooms(here, &request).await);
-            }
-            AdminRequest::CreateRoom { room, config } => {
-                if !self.holds_room(room) {
-                    let claim = self.0.directory.claim_room(room, &self.load());
-                    self.open_replica(claim.shard, room, Some(config)).await?;
-                }
-                return self.admin_here(request).await;
-            }
-            request => room_of(request),
-        };
-        match room {
-            Some(room) if !self.holds_room(room) => cluster.admin_elsewhere(room, &request).await,
-            _ => self.admin_here(request).await,
-        }
-    }
-
-    /// Runs a server API call on the shard that owns its room; [`AdminRequest::ListRooms`] asks all shards.
-    pub(crate) async fn admin_here(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        self.check_running()?;
-        match &request {
-            AdminRequest::ListRooms { .. } => self.list_rooms(request).await,
-            AdminRequest::CreateRoom { room, .. } => {
-                let claim = self.0.directory.claim_room(room, &self.load());
-                self.ask(self.shard(claim.shard)?, request, Some(claim))
-                    .await
-            }
-            AdminRequest::Counters | AdminRequest::RoundTrips => Err(AdminError::Invalid(
-                "measurements are per shard: ask each of them".to_owned(),
-            )
-            .into()),
-            request => {
-                let shard = room_of(request).and_then(|room| self.0.directory.find(room));
-                let shard = self.shard(shard.ok_or(AdminError::NoSuchRoom)?)?;
-                self.ask(shard, request.clone(), None).await
-            }
-        }
-    }
-
-    /// Whether the room exists or is being made, here or on another node.
-    pub(crate) fn has_room(&self, room: &RoomName) -> bool {
-        self.holds_room(room) || self.has_room_elsewhere(room)
-    }
-
-    fn has_room_elsewhere(&self, room: &RoomName) -> bool {
-        let cluster = self.0.cluster.get();
-        cluster.is_some_and(|cluster| cluster.knows(room))
-    }
-
-    /// Whether the room exists or is being made on this node.
-    fn holds_room(&self, room: &RoomName) -> bool {
-        self.0.directory.find(room).is_some()
-    }
-
     /// A queue that from now on receives every room event, in order per room. Events are dropped and counted, never
     /// waited for, if its reader falls `capacity` behind.
     pub(crate) fn room_events(&self, capacity: usize) -> mpsc::Receiver<RoomEvent> {
@@ -520,63 +415,6 @@ impl Node {
         self.0.directory.len()
     }
 
-    /// The record of a room with a replica here, for the fleet's directory.
-    pub(crate) async fn room_record(&self, room: &RoomName) -> Option<RoomRecord> {
-        let names = vec![room.clone()];
-        let reply = self.admin_here(AdminRequest::ListRooms { names }).await;
-        let Ok(AdminReply::Rooms(mut rooms)) = reply else {
-            return None;
-        };
-        let info = rooms.pop()?;
-        Some(RoomRecord {
-            sid: info.sid,
-            created_at_ms: info.created_at_ms,
-            config: info.config,
-            version: 0,
-        })
-    }
-
-    /// Makes sure that the room exists on the shard as the rest of the fleet knows it.
-    async fn open_replica(
-        &self,
-        shard: usize,
-        room: &RoomName,
-        config: Option<&RoomConfig>,
-    ) -> Result<(), NodeError> {
-        let Some(cluster) = self.0.cluster.get() else {
-            return Ok(());
-        };
-        let Some(record) = cluster.open(room, config).await else {
-            return Ok(());
-        };
-        self.open_on(shard, room, record).await
-    }
-
-    async fn open_on(
-        &self,
-        shard: usize,
-        room: &RoomName,
-        record: RoomRecord,
-    ) -> Result<(), NodeError> {
-        let (room, record) = (room.clone(), Box::new(record));
-        self.shard(shard)?
-            .send(Input::Command(Command::OpenReplica { room, record }))
-            .await
-    }
-
-    async fn list_rooms(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        let mut rooms: Vec<RoomInfo> = Vec::new();
-        for shard in self.0.shards.iter() {
-            if let AdminReply::Rooms(of_shard) = self.ask(shard, request.clone(), None).await? {
-                rooms.extend(of_shard);
-            }
-        }
-        // Each replica of a room knows all of it.
-        let mut seen = BTreeSet::new();
-        rooms.retain(|room| seen.insert(room.name.clone()));
-        Ok(AdminReply::Rooms(rooms))
-    }
-
     async fn ask(
         &self,
         shard: &ShardHandle,
@@ -596,12 +434,6 @@ impl Node {
             Ok(Err(_)) => Err(NodeError::ShuttingDown),
             Err(_) => Err(NodeError::Overloaded),
         }
-    }
-
-    /// Participants of each shard.
-    fn load(&self) -> Vec<u64> {
-        let shards = self.0.shards.iter();
-        shards.map(ShardHandle::participants).collect()
     }
 
     fn shard(&self, index: usize) -> Result<&ShardHandle, NodeError> {

@@ -5,6 +5,7 @@ mod directory;
 mod drain;
 mod notices;
 mod options;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tradewind_fleet::Fleet;
-use tradewind_rtc::replica::RoomRecord;
 use tradewind_rtc::{
-    AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason, Join,
-    Resume, RoomConfig, RoomEvent, RoomName, RoundTrip, Shard, ShardConfig,
+    AdminError, AdminReply, AdminRequest, Command, ConnectionId, Counters, DisconnectReason,
+    RoomConfig, RoomEvent, RoomName, RoundTrip, Shard, ShardConfig,
 };
 use tradewind_signalling::data::DataPacketCodec;
 
@@ -124,7 +124,7 @@ impl Node {
     /// A socket or thread is not to be had.
     pub(crate) async fn start(options: NodeOptions) -> Result<Self, StartError> {
         let (notices, notice_queue) = mpsc::unbounded_channel();
-        let directory = Directory::new(notices.clone());
+        let directory = Directory::new(notices.clone(), options.spread_room_after);
         let fragments = Fragments::default();
         let followers = Arc::new(Followers::default());
         let cluster = Arc::new(OnceLock::new());
@@ -236,96 +236,6 @@ impl Node {
     /// A number for a new signalling connection.
     pub(crate) fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.0.next_connection.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Sends a join to the shard of its room. The first event is the answer.
-    ///
-    /// # Errors
-    /// The shard's queue stays full, or the node is shutting down.
-    pub(crate) async fn join(&self, join: Box<Join>) -> Result<Connection, NodeError> {
-        self.check_open()?;
-        let is_new = !self.holds_room(&join.room);
-        let (shard, claim) = self.claim(&join.room);
-        if is_new && (self.0.auto_create || self.has_room_elsewhere(&join.room)) {
-            self.open_replica(shard, &join.room, join.room_config.as_ref())
-                .await?;
-        }
-        self.connect(shard, join.connection, Command::Join(join), Some(claim))
-            .await
-    }
-
-    /// Sends a resume to the shard of its room. The first event is the answer.
-    ///
-    /// # Errors
-    /// The shard's queue stays full, or the node is shutting down.
-    pub(crate) async fn resume(&self, resume: Box<Resume>) -> Result<Connection, NodeError> {
-        self.check_running()?;
-        // Any shard can say that it does not know the session.
-        let shard = self.0.directory.find(&resume.room).unwrap_or(0);
-        self.connect(shard, resume.connection, Command::Resume(resume), None)
-            .await
-    }
-
-    /// Runs a server API call wherever its room is; [`AdminRequest::ListRooms`] asks all nodes.
-    pub(crate) async fn admin(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        let Some(cluster) = self.0.cluster.get() else {
-            return self.admin_here(request).await;
-        };
-        let room = match &request {
-            AdminRequest::ListRooms { .. } => {
-                let here = self.admin_here(request.clone()).await?;
-                return Ok(cluster.list_rooms(here, &request).await);
-            }
-            AdminRequest::CreateRoom { room, config } => {
-                if !self.holds_room(room) {
-                    let (shard, claim) = self.claim(room);
-                    self.open_replica(shard, room, Some(config)).await?;
-                    drop(claim);
-                }
-                return self.admin_here(request).await;
-            }
-            request => room_of(request),
-        };
-        match room {
-            Some(room) if !self.holds_room(room) => cluster.admin_elsewhere(room, &request).await,
-            _ => self.admin_here(request).await,
-        }
-    }
-
-    /// Runs a server API call on the shard that owns its room; [`AdminRequest::ListRooms`] asks all shards.
-    pub(crate) async fn admin_here(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        self.check_running()?;
-        match &request {
-            AdminRequest::ListRooms { .. } => self.list_rooms(request).await,
-            AdminRequest::CreateRoom { room, .. } => {
-                let (shard, claim) = self.claim(room);
-                self.ask(self.shard(shard)?, request, Some(claim)).await
-            }
-            AdminRequest::Counters | AdminRequest::RoundTrips => Err(AdminError::Invalid(
-                "measurements are per shard: ask each of them".to_owned(),
-            )
-            .into()),
-            request => {
-                let shard = room_of(request).and_then(|room| self.0.directory.find(room));
-                let shard = self.shard(shard.ok_or(AdminError::NoSuchRoom)?)?;
-                self.ask(shard, request.clone(), None).await
-            }
-        }
-    }
-
-    /// Whether the room exists or is being made, here or on another node.
-    pub(crate) fn has_room(&self, room: &RoomName) -> bool {
-        self.holds_room(room) || self.has_room_elsewhere(room)
-    }
-
-    fn has_room_elsewhere(&self, room: &RoomName) -> bool {
-        let cluster = self.0.cluster.get();
-        cluster.is_some_and(|cluster| cluster.knows(room))
-    }
-
-    /// Whether the room exists or is being made on this node.
-    fn holds_room(&self, room: &RoomName) -> bool {
-        self.0.directory.find(room).is_some()
     }
 
     /// A queue that from now on receives every room event, in order per room. Events are dropped and counted, never
@@ -505,51 +415,6 @@ impl Node {
         self.0.directory.len()
     }
 
-    /// The record of a room with a replica here, for the fleet's directory.
-    pub(crate) async fn room_record(&self, room: &RoomName) -> Option<RoomRecord> {
-        let names = vec![room.clone()];
-        let reply = self.admin_here(AdminRequest::ListRooms { names }).await;
-        let Ok(AdminReply::Rooms(mut rooms)) = reply else {
-            return None;
-        };
-        let info = rooms.pop()?;
-        Some(RoomRecord {
-            sid: info.sid,
-            created_at_ms: info.created_at_ms,
-            config: info.config,
-            version: 0,
-        })
-    }
-
-    /// Makes sure that the room exists on the shard as the rest of the fleet knows it.
-    async fn open_replica(
-        &self,
-        shard: usize,
-        room: &RoomName,
-        config: Option<&RoomConfig>,
-    ) -> Result<(), NodeError> {
-        let Some(cluster) = self.0.cluster.get() else {
-            return Ok(());
-        };
-        let Some(record) = cluster.open(room, config).await else {
-            return Ok(());
-        };
-        let (room, record) = (room.clone(), Box::new(record));
-        self.shard(shard)?
-            .send(Input::Command(Command::OpenReplica { room, record }))
-            .await
-    }
-
-    async fn list_rooms(&self, request: AdminRequest) -> Result<AdminReply, NodeError> {
-        let mut rooms = Vec::new();
-        for shard in self.0.shards.iter() {
-            if let AdminReply::Rooms(of_shard) = self.ask(shard, request.clone(), None).await? {
-                rooms.extend(of_shard);
-            }
-        }
-        Ok(AdminReply::Rooms(rooms))
-    }
-
     async fn ask(
         &self,
         shard: &ShardHandle,
@@ -569,16 +434,6 @@ impl Node {
             Ok(Err(_)) => Err(NodeError::ShuttingDown),
             Err(_) => Err(NodeError::Overloaded),
         }
-    }
-
-    fn claim(&self, room: &RoomName) -> (usize, RoomClaim) {
-        let load: Vec<u64> = self
-            .0
-            .shards
-            .iter()
-            .map(ShardHandle::participants)
-            .collect();
-        self.0.directory.claim(room, &load)
     }
 
     fn shard(&self, index: usize) -> Result<&ShardHandle, NodeError> {

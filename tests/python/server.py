@@ -24,7 +24,8 @@ rtc:
   udp_port: {udp}
   tcp_port: {tcp}
   advertise: ["127.0.0.1"]
-  shards: 1
+  shards: {shards}
+  spread_room_after: {spread}
 keys:
   {key}: "{secret}"
 metrics:
@@ -96,7 +97,10 @@ def start_server(hook_port: int) -> Server:
     folder = Path(tempfile.mkdtemp(prefix="tradewind-test-"))
     http, metrics = free_port(), free_port()
     config = folder / "config.yaml"
+    # Everybody is on another media thread than whoever came before.
+    spread = os.environ.get("TRADEWIND_TEST_SPREAD") == "1"
     config.write_text(CONFIG.format(
+        shards=2 if spread else 1, spread=1 if spread else 100,
         http=http, metrics=metrics, udp=free_port(socket.SOCK_DGRAM), tcp=free_port(),
         hook=hook_port, key=KEY, secret=SECRET))
     log = folder / "server.log"

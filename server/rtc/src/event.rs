@@ -272,6 +272,11 @@ pub enum RoomEvent {
     MetadataChanged {
         room: RoomInfo,
     },
+    /// The participant takes a place on this shard. It becomes active, or is aborted.
+    ParticipantAdmitted {
+        room: RoomName,
+        participant: Arc<ParticipantInfo>,
+    },
     /// The participant is in state `Active`.
     ParticipantJoined {
         room: RoomInfo,

@@ -32,7 +32,7 @@ pub fn event(event: &RoomEvent, id: &str, now_unix_s: u64) -> Option<WebhookPayl
     let (name, parts) = match event {
         RoomEvent::Started { room } => ("room_started", Parts::of_room(room)),
         RoomEvent::Finished { room } => ("room_finished", Parts::of_room(room)),
-        RoomEvent::MetadataChanged { .. } => return None,
+        RoomEvent::MetadataChanged { .. } | RoomEvent::ParticipantAdmitted { .. } => return None,
         RoomEvent::ParticipantJoined { room, participant } => (
             "participant_joined",
             Parts::of_participant(room, participant),

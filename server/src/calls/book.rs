@@ -281,6 +281,7 @@ impl CallBook {
             RoomEvent::Finished { room } => self.finished(room.name.as_str(), now_ms),
             RoomEvent::Started { .. }
             | RoomEvent::MetadataChanged { .. }
+            | RoomEvent::ParticipantAdmitted { .. }
             | RoomEvent::ParticipantAborted { .. }
             | RoomEvent::TrackPublished { .. }
             | RoomEvent::TrackUnpublished { .. } => {}

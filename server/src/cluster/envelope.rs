@@ -17,10 +17,14 @@ const MORE_PARTS: u8 = 1;
 /// A message about a room from one node to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Envelope {
-    /// The room has a replica on this shard of the sender. `answer` asks for the receiver's hello.
-    Hello { shard: u16, answer: bool },
-    /// From the sender's replica to the receiver's.
-    Message(Box<ReplicaMessage>),
+    /// The room has replicas on these shards of the sender, and on no others. `answer` asks for the receiver's hello.
+    Hello { shards: Vec<u16>, answer: bool },
+    /// From the replica on one of the sender's shards to the one on one of the receiver's.
+    Message {
+        from: u16,
+        to: u16,
+        message: Box<ReplicaMessage>,
+    },
 }
 
 /// Why a message of a peer cannot be read.
@@ -111,11 +115,15 @@ mod tests {
             nonce: Vec::new(),
             message: Arc::from(vec![0xa5; bytes]),
         };
-        Envelope::Message(Box::new(ReplicaMessage {
-            epoch: 3,
-            number: 9,
-            body: ReplicaBody::Data(Arc::new(data)),
-        }))
+        Envelope::Message {
+            from: 0,
+            to: 1,
+            message: Box::new(ReplicaMessage {
+                epoch: 3,
+                number: 9,
+                body: ReplicaBody::Data(Arc::new(data)),
+            }),
+        }
     }
 
     fn sent_and_read(envelope: &Envelope) -> Envelope {
@@ -149,26 +157,23 @@ mod tests {
         #[derive(Serialize)]
         enum Newer {
             Hello {
-                shard: u16,
+                shards: Vec<u16>,
                 answer: bool,
                 mood: &'static str,
             },
         }
         let newer = Newer::Hello {
-            shard: 4,
+            shards: vec![4],
             answer: true,
             mood: "bright",
         };
         let mut part = vec![LAST_PART];
         part.extend(rmp_serde::to_vec_named(&newer).unwrap());
         let read = Assembly::default().push(&part).unwrap();
-        assert!(matches!(
-            read,
-            Some(Envelope::Hello {
-                shard: 4,
-                answer: true
-            })
-        ));
+        let Some(Envelope::Hello { shards, answer }) = read else {
+            panic!("a hello");
+        };
+        assert_eq!((shards, answer), (vec![4], true));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) enum ClusterInput {
     /// A room began on a shard.
     Started { room: RoomName, shard: usize },
     /// A room ended on a shard.
-    Finished { room: RoomName },
+    Finished { room: RoomName, shard: usize },
     /// For the peer's replica of the room.
     Replica {
         shard: usize,

@@ -1,8 +1,9 @@
 //! Which replicas of this node's rooms are linked with which replicas elsewhere: a state machine without I/O.
 //!
 //! Nodes learn from the fleet's directory who holds a room, and say hello to each other over their link, which tells the
-//! shard the replica lives on. Either side's hello is enough, so that a directory that lags, or that only one of them can
-//! reach, does no harm.
+//! shards its replicas live on. Either side's hello is enough, so that a directory that lags, or that only one of them can
+//! reach, does no harm. A large room has replicas on several shards of a node; every replica of a room is linked with
+//! every other, on this node and elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -37,8 +38,14 @@ pub(super) enum Action {
 /// A message that has arrived.
 #[derive(Debug)]
 pub(super) enum Received {
-    Hello { shard: u16, answer: bool },
-    Message(Box<ReplicaMessage>),
+    /// All shards of the node that have a replica of the room.
+    Hello { shards: Vec<u16>, answer: bool },
+    /// From the replica on one shard of the node to the replica on one of this node's.
+    Message {
+        from: u16,
+        to: u16,
+        message: Box<ReplicaMessage>,
+    },
 }
 
 /// Names a shard of a node on the links; the same for as long as this process lives.
@@ -56,16 +63,22 @@ pub(super) struct Rooms {
 }
 
 /// A room with a replica here.
+#[derive(Default)]
 struct Room {
-    shard: u16,
-    /// By node; a node has at most one replica that this node's is linked with.
+    /// Shards of this node that have a replica.
+    shards: BTreeSet<u16>,
+    /// By node: its replicas, each linked with all of this node's.
     peers: BTreeMap<NodeId, Linked>,
     /// As the directory says.
     holders: BTreeSet<NodeId>,
 }
 
+#[derive(Default)]
 struct Linked {
-    peer: PeerId,
+    /// By shard of the node.
+    replicas: BTreeMap<u16, PeerId>,
+    /// The link came up since they were named last: they may be others by now.
+    unsure: bool,
     /// The directory has not named the node since.
     unnamed_since: Option<Instant>,
 }
@@ -112,23 +125,63 @@ impl Rooms {
         self.nodes.get(node).is_some_and(|node| node.linked)
     }
 
-    /// A room began on a shard of this node.
-    pub(super) fn started(&mut self, room: RoomName, shard: u16, holders: BTreeSet<NodeId>) {
-        let peers = BTreeMap::new();
-        self.rooms.insert(
-            room.clone(),
-            Room {
-                shard,
-                peers,
-                holders: BTreeSet::new(),
-            },
-        );
+    /// A room began on a shard of this node, on which it may be on others already.
+    pub(super) fn started(
+        &mut self,
+        names: &mut impl PeerNames,
+        room: RoomName,
+        shard: u16,
+        holders: BTreeSet<NodeId>,
+    ) {
+        let known = self.rooms.entry(room.clone()).or_default();
+        let siblings: Vec<u16> = known.shards.iter().copied().collect();
+        known.shards.insert(shard);
+        let linked: Vec<PeerId> = known
+            .peers
+            .values()
+            .flat_map(|link| link.replicas.values().copied())
+            .collect();
+        let nodes: Vec<NodeId> = known.peers.keys().cloned().collect();
+        for sibling in siblings.into_iter().filter(|sibling| *sibling != shard) {
+            for (at, other) in [(shard, sibling), (sibling, shard)] {
+                if let Some(peer) = names.peer(&self.me, other) {
+                    self.attach(at, &room, peer);
+                }
+            }
+        }
+        for peer in linked {
+            self.attach(shard, &room, peer);
+        }
+        for node in nodes
+            .into_iter()
+            .filter(|node| self.is_linked(node))
+            .collect::<Vec<_>>()
+        {
+            self.hello(&room, node, false);
+        }
         self.held_by(&room, holders);
     }
 
-    /// The room ended here. Its replica has said so to the others.
-    pub(super) fn finished(&mut self, room: &RoomName) {
-        self.rooms.remove(room);
+    /// The room ended on a shard of this node. Its replica has said so to the others. Gives back whether the node has
+    /// none left.
+    pub(super) fn finished(&mut self, room: &RoomName, shard: u16) -> bool {
+        let Some(known) = self.rooms.get_mut(room) else {
+            return true;
+        };
+        known.shards.remove(&shard);
+        if known.shards.is_empty() {
+            self.rooms.remove(room);
+            return true;
+        }
+        let nodes: Vec<NodeId> = known.peers.keys().cloned().collect();
+        for node in nodes
+            .into_iter()
+            .filter(|node| self.is_linked(node))
+            .collect::<Vec<_>>()
+        {
+            self.hello(room, node, false);
+        }
+        false
     }
 
     /// The directory says who holds the room.
@@ -156,6 +209,13 @@ impl Rooms {
         known.linked = true;
         known.missing_since = None;
         known.peers.clear();
+        for link in self
+            .rooms
+            .values_mut()
+            .filter_map(|room| room.peers.get_mut(node))
+        {
+            link.unsure = true;
+        }
         self.greet(node);
     }
 
@@ -213,49 +273,23 @@ impl Rooms {
         room: &RoomName,
         received: Received,
     ) {
-        let Some(known) = self.rooms.get_mut(room) else {
-            return;
-        };
-        let shard = known.shard;
         match received {
-            Received::Hello {
-                shard: theirs,
-                answer,
-            } => {
-                let Some(peer) = names.peer(node, theirs) else {
+            Received::Hello { shards, answer } => {
+                self.greeted(names, node, room, &shards, answer);
+            }
+            Received::Message { from, to, message } => {
+                let Some(known) = self.rooms.get(room) else {
                     return;
                 };
-                let link = Linked {
-                    peer,
-                    unnamed_since: None,
-                };
-                let before = known.peers.insert(node.clone(), link);
-                if let Some(moved) = before.filter(|before| before.peer != peer) {
-                    self.detach(shard, room, moved.peer);
-                }
-                self.nodes
-                    .entry(node.clone())
-                    .or_default()
-                    .peers
-                    .insert(peer);
-                let room = room.clone();
-                self.command(
-                    shard,
-                    Command::AttachPeer {
-                        room: room.clone(),
-                        peer,
-                    },
-                );
-                if answer {
-                    self.hello(&room, node.clone(), false);
-                }
-            }
-            Received::Message(message) => {
                 // Hellos go first on the same stream, so that an unknown sender is one that was given up.
-                if let Some(link) = known.peers.get(node) {
-                    let (room, peer) = (room.clone(), link.peer);
+                let peer = known
+                    .peers
+                    .get(node)
+                    .and_then(|link| link.replicas.get(&from));
+                if let Some(peer) = peer.copied().filter(|_| known.shards.contains(&to)) {
+                    let room = room.clone();
                     self.command(
-                        shard,
+                        to,
                         Command::Replica {
                             room,
                             peer,
@@ -264,6 +298,53 @@ impl Rooms {
                     );
                 }
             }
+        }
+    }
+
+    /// A node names all shards on which it has a replica of the room.
+    fn greeted(
+        &mut self,
+        names: &mut impl PeerNames,
+        node: &NodeId,
+        room: &RoomName,
+        shards: &[u16],
+        answer: bool,
+    ) {
+        let Some(known) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let link = known.peers.entry(node.clone()).or_default();
+        let before = std::mem::take(&mut link.replicas);
+        let is_fresh = std::mem::take(&mut link.unsure) || answer;
+        link.unnamed_since = None;
+        link.replicas = shards
+            .iter()
+            .filter_map(|shard| Some((*shard, names.peer(node, *shard)?)))
+            .collect();
+        let gone: Vec<_> = before
+            .iter()
+            .filter(|(shard, _)| !link.replicas.contains_key(shard))
+            .map(|(_, peer)| *peer)
+            .collect();
+        let attach: Vec<_> = link
+            .replicas
+            .iter()
+            .filter(|(shard, _)| is_fresh || !before.contains_key(shard))
+            .map(|(_, peer)| *peer)
+            .collect();
+        let ours: Vec<u16> = known.shards.iter().copied().collect();
+        let of_node = &mut self.nodes.entry(node.clone()).or_default().peers;
+        of_node.extend(&attach);
+        for shard in ours {
+            for peer in &gone {
+                self.detach(shard, room, *peer);
+            }
+            for peer in &attach {
+                self.attach(shard, room, *peer);
+            }
+        }
+        if answer {
+            self.hello(room, node.clone(), false);
         }
     }
 
@@ -312,9 +393,14 @@ impl Rooms {
             let unlinked = self
                 .rooms
                 .get_mut(&name)
-                .and_then(|room| Some((room.shard, room.peers.remove(&node)?)));
-            if let Some((shard, link)) = unlinked {
-                self.detach(shard, &name, link.peer);
+                .and_then(|room| Some((room.shards.clone(), room.peers.remove(&node)?)));
+            let Some((shards, link)) = unlinked else {
+                continue;
+            };
+            for shard in shards {
+                for peer in link.replicas.values() {
+                    self.detach(shard, &name, *peer);
+                }
             }
         }
     }
@@ -346,7 +432,8 @@ impl Rooms {
         let linked = self
             .rooms
             .values()
-            .filter_map(|room| Some(room.peers.get(node)?.peer));
+            .filter_map(|room| room.peers.get(node))
+            .flat_map(|link| link.replicas.values().copied());
         let mut peers: BTreeSet<_> = linked.collect();
         if let Some(known) = self.nodes.get(node) {
             peers.extend(&known.peers);
@@ -359,7 +446,7 @@ impl Rooms {
             return;
         };
         let envelope = Envelope::Hello {
-            shard: known.shard,
+            shards: known.shards.iter().copied().collect(),
             answer,
         };
         let room = room.clone();
@@ -368,6 +455,11 @@ impl Rooms {
             room,
             envelope,
         });
+    }
+
+    fn attach(&mut self, shard: u16, room: &RoomName, peer: PeerId) {
+        let room = room.clone();
+        self.command(shard, Command::AttachPeer { room, peer });
     }
 
     fn detach(&mut self, shard: u16, room: &RoomName, peer: PeerId) {

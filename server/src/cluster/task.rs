@@ -108,11 +108,15 @@ impl Task {
             ClusterInput::Started { room, shard } => {
                 let holders = self.holders(&room);
                 if let Ok(shard) = u16::try_from(shard) {
-                    self.rooms.started(room, shard, holders);
+                    self.rooms.started(&mut &*self.peers, room, shard, holders);
                 }
             }
-            ClusterInput::Finished { room } => {
-                self.rooms.finished(&room);
+            ClusterInput::Finished { room, shard } => {
+                let is_last =
+                    u16::try_from(shard).is_ok_and(|shard| self.rooms.finished(&room, shard));
+                if !is_last {
+                    return;
+                }
                 if let Ok(name) = room.as_str().parse()
                     && let Err(error) = self.fleet.close_room(name)
                 {
@@ -126,9 +130,12 @@ impl Task {
                 peer,
                 message,
             } => match self.peers.resolve(peer) {
-                Some(Peer::Remote { node, .. }) => {
+                Some(Peer::Remote { node, shard: to }) => {
                     let node = node.clone();
-                    self.send(&node, &room, &Envelope::Message(message));
+                    if let Ok(from) = u16::try_from(shard) {
+                        let envelope = Envelope::Message { from, to, message };
+                        self.send(&node, &room, &envelope);
+                    }
                 }
                 Some(Peer::Sibling { shard: to }) => self.to_sibling(shard, to, room, message),
                 None => {}
@@ -179,8 +186,10 @@ impl Task {
             self.assemblies.remove(&key);
         }
         let received = match envelope {
-            Ok(Some(Envelope::Hello { shard, answer })) => Received::Hello { shard, answer },
-            Ok(Some(Envelope::Message(message))) => Received::Message(message),
+            Ok(Some(Envelope::Hello { shards, answer })) => Received::Hello { shards, answer },
+            Ok(Some(Envelope::Message { from, to, message })) => {
+                Received::Message { from, to, message }
+            }
             Ok(None) => return,
             Err(error) => {
                 warn!(%node, room, %error, "message of another node dropped");

@@ -68,6 +68,7 @@ impl Default for Rtc {
             bind: ANY,
             advertise: Vec::new(),
             shards: 0,
+            spread_room_after: 100,
             // A machine whose media threads are overloaded must still answer its operator.
             realtime: false,
         }

@@ -64,6 +64,9 @@ pub(crate) struct Rtc {
     pub(crate) advertise: Vec<IpAddr>,
     /// Media threads; 0 = one per core.
     pub(crate) shards: u16,
+    /// Participants of one room on one media thread before the next one to join is served by another, so that a large room
+    /// uses several cores; 0 = any number.
+    pub(crate) spread_room_after: u32,
     /// Whether media threads run ahead of all other work on the machine (Linux `SCHED_RR`), so that no packet waits for it.
     /// Needs the capability `CAP_SYS_NICE` or a limit `rtprio`; without, the node warns and goes on.
     pub(crate) realtime: bool,

@@ -67,7 +67,7 @@ pub(crate) async fn run(
         let _ = cluster.get().map(|cluster| cluster.inputs().send(input));
     };
     while let Some(notice) = notices.recv().await {
-        directory.note(&notice);
+        let is_of_whole_room = directory.note(&notice);
         match notice {
             Notice::Room { shard, event } => {
                 match &event {
@@ -77,10 +77,13 @@ pub(crate) async fn run(
                     }),
                     RoomEvent::Finished { room } => tell(ClusterInput::Finished {
                         room: room.name.clone(),
+                        shard,
                     }),
                     _ => {}
                 }
-                followers.tell(&event);
+                if is_of_whole_room {
+                    followers.tell(&event);
+                }
             }
             Notice::Replica {
                 shard,

@@ -19,6 +19,8 @@ pub(crate) struct NodeOptions {
     pub(crate) shards: u16,
     /// Whether media threads run ahead of all other work on the machine.
     pub(crate) realtime: bool,
+    /// Participants of a room on one shard before the next one to come goes to another; 0 = any number.
+    pub(crate) spread_room_after: u32,
     /// UDP address of the first shard; each further shard takes the next port. Port 0 = any free port for each.
     pub(crate) udp: SocketAddr,
     /// ICE/TCP address; port 0 = any free port. `None` = off.
@@ -44,6 +46,7 @@ impl NodeOptions {
         Ok(Self {
             shards,
             realtime: rtc.realtime,
+            spread_room_after: rtc.spread_room_after,
             udp: SocketAddr::new(rtc.bind, rtc.udp_port),
             tcp: (rtc.tcp_port != 0).then(|| SocketAddr::new(rtc.bind, rtc.tcp_port)),
             advertise: rtc.advertised()?,

@@ -17,6 +17,7 @@ fn options(shards: u16) -> NodeOptions {
     NodeOptions {
         shards,
         realtime: false,
+        spread_room_after: 0,
         udp: SocketAddr::new(LOOPBACK, 0),
         tcp: Some(SocketAddr::new(LOOPBACK, 0)),
         advertise: vec![LOOPBACK],
@@ -257,7 +258,7 @@ async fn frames_reach_the_shard_whose_fragment_the_first_names() {
         Box::new(DataPacketCodec),
     );
     let (shard, _thread) =
-        crate::shard::start(0, shard, port.unwrap(), notices, Arc::default()).unwrap();
+        crate::shard::start(0, shard, port.unwrap(), notices, Arc::default(), false).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let fragments = Fragments::default();

@@ -75,5 +75,6 @@ pub(crate) enum Notice {
     /// A join or creation for which the room's place was kept has been done or has failed.
     Released {
         room: RoomName,
+        shard: usize,
     },
 }

@@ -8,7 +8,7 @@ use super::participant::{DataState, Deadlines, Downlink, Participant, Uplink};
 use super::{ParticipantKey, Room, TransportRef};
 use crate::command::{Join, PeerMode, Resume, SignalRequest, Target};
 use crate::context::Context;
-use crate::event::{Event, JoinRefusal, Joined, LeaveAction, Output};
+use crate::event::{Event, JoinRefusal, Joined, LeaveAction, Output, RoomEvent};
 use crate::id::{ConnectionId, ParticipantSid};
 use crate::info::{DisconnectReason, ParticipantInfo, ParticipantState};
 use crate::media::quality::QualityScorer;
@@ -54,6 +54,10 @@ impl Room {
         let Some(participant) = self.participants.get(key) else {
             return Ok(key);
         };
+        cx.tell(RoomEvent::ParticipantAdmitted {
+            room: self.name.clone(),
+            participant: participant.snapshot.clone(),
+        });
         let joined = Joined {
             room: self.info(),
             participant: participant.snapshot.clone(),

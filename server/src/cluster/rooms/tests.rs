@@ -43,7 +43,7 @@ impl Story {
         let mut story = Self::new();
         story.rooms.registered(&story.paris.clone());
         story.rooms.link_up(&story.paris.clone());
-        story.rooms.started(story.room.clone(), 1, story.both());
+        story.starts(1, story.both());
         story.hello(0, false);
         story.rooms.take_actions();
         story
@@ -53,8 +53,18 @@ impl Story {
         ["tokyo", "paris"].map(|name| name.parse().unwrap()).into()
     }
 
+    fn starts(&mut self, shard: u16, holders: BTreeSet<NodeId>) {
+        self.rooms
+            .started(&mut self.names, self.room.clone(), shard, holders);
+    }
+
     fn hello(&mut self, shard: u16, answer: bool) {
-        let received = Received::Hello { shard, answer };
+        self.hello_of(&[shard], answer);
+    }
+
+    fn hello_of(&mut self, shards: &[u16], answer: bool) {
+        let shards = shards.to_vec();
+        let received = Received::Hello { shards, answer };
         self.rooms
             .received(&mut self.names, &self.paris, &self.room, received);
     }
@@ -68,10 +78,12 @@ impl Story {
         let short = |action| match action {
             Action::Send {
                 node,
-                envelope: Envelope::Hello { shard, answer },
+                envelope: Envelope::Hello { shards, answer },
                 ..
             } => {
-                format!("hello {node} from {shard}, answer {answer}")
+                let shards: Vec<_> = shards.iter().map(u16::to_string).collect();
+                let shards = shards.join(" and ");
+                format!("hello {node} from {shards}, answer {answer}")
             }
             Action::Send { envelope, .. } => format!("{envelope:?}"),
             Action::Command { shard, command } => match command {
@@ -90,7 +102,8 @@ impl Story {
 fn a_room_that_begins_greets_those_who_hold_it() {
     let mut story = Story::new();
     story.rooms.link_up(&story.paris.clone());
-    story.rooms.started(story.room.clone(), 1, story.both());
+    let holders = story.both();
+    story.starts(1, holders);
     assert_eq!(story.told(), ["hello paris from 1, answer true"]);
     story.hello(3, false);
     assert_eq!(story.told(), ["1: attach 1"]);
@@ -100,7 +113,8 @@ fn a_room_that_begins_greets_those_who_hold_it() {
 fn a_greeting_from_somebody_the_directory_does_not_know_yet_is_answered() {
     let mut story = Story::new();
     story.rooms.link_up(&story.paris.clone());
-    story.rooms.started(story.room.clone(), 0, BTreeSet::new());
+    let holders = BTreeSet::new();
+    story.starts(0, holders);
     story.hello(3, true);
     assert_eq!(
         story.told(),
@@ -111,7 +125,8 @@ fn a_greeting_from_somebody_the_directory_does_not_know_yet_is_answered() {
 #[test]
 fn a_link_that_comes_later_is_used_for_rooms_that_are_there() {
     let mut story = Story::new();
-    story.rooms.started(story.room.clone(), 0, story.both());
+    let holders = story.both();
+    story.starts(0, holders);
     assert!(story.told().is_empty());
     story.rooms.link_up(&story.paris.clone());
     assert_eq!(story.told(), ["hello paris from 0, answer true"]);
@@ -181,4 +196,42 @@ fn a_replica_that_moved_to_another_shard_is_linked_anew() {
     let mut story = Story::linked();
     story.hello(4, false);
     assert_eq!(story.told(), ["1: detach 1", "1: attach 2"]);
+}
+
+#[test]
+fn a_room_that_goes_on_on_another_shard_is_linked_with_itself_and_all_others() {
+    let mut story = Story::linked();
+    story.starts(0, story.both());
+    assert_eq!(
+        story.told(),
+        [
+            "0: attach 2",
+            "1: attach 3",
+            "0: attach 1",
+            "hello paris from 0 and 1, answer false"
+        ]
+    );
+    assert!(!story.rooms.finished(&story.room.clone(), 1));
+    assert_eq!(story.told(), ["hello paris from 0, answer false"]);
+    assert!(story.rooms.finished(&story.room.clone(), 0));
+    assert!(story.told().is_empty());
+}
+
+#[test]
+fn a_room_that_spreads_elsewhere_is_linked_with_all_of_it() {
+    let mut story = Story::linked();
+    story.hello_of(&[0, 5], false);
+    assert_eq!(story.told(), ["1: attach 2"]);
+    story.rooms.link_down(story.start, &story.paris.clone());
+    story.told();
+    story.rooms.link_up(&story.paris.clone());
+    story.hello_of(&[5], false);
+    assert_eq!(
+        story.told(),
+        [
+            "hello paris from 1, answer true",
+            "1: detach 1",
+            "1: attach 2"
+        ]
+    );
 }
